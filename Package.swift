@@ -1,0 +1,52 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+func room(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, path: "Sources/\(name)", swiftSettings: settings)
+}
+
+func program(_ name: String, at path: String, _ dependencies: [Target.Dependency] = ["Celeriac"]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: settings)
+}
+
+func suite(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: settings)
+}
+
+let package = Package(
+    name: "celeriac",
+    products: [
+        .library(name: "Celeriac", targets: ["Celeriac"]),
+        .library(name: "AMQP", targets: ["AMQP"]),
+        .library(name: "Redis", targets: ["Redis"]),
+    ],
+    targets: [
+        .systemLibrary(name: "CHiredis", path: "Sources/CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .target(name: "CShims", path: "Sources/CShims"),
+
+        room("Transport", ["CShims"]),
+        room("AMQP", ["Transport"]),
+        room("Redis", ["Transport", "CHiredis"]),
+
+        room("CeleriacCore"),
+        room("CeleriacAMQP", ["CeleriacCore", "AMQP"]),
+        room("CeleriacRedis", ["CeleriacCore", "Redis"]),
+        room("CeleriacWorker", ["CeleriacCore"]),
+        room("CeleriacBeat", ["CeleriacCore"]),
+        room("Celeriac", ["CeleriacCore", "CeleriacAMQP", "CeleriacRedis", "CeleriacWorker", "CeleriacBeat"]),
+
+        program("demo", at: "Workers/demo"),
+        program("quickstart", at: "Examples/quickstart"),
+
+        suite("TransportTests", ["Transport"]),
+    ]
+)

@@ -1,0 +1,57 @@
+#ifndef CELERIAC_CSHIMS_H
+#define CELERIAC_CSHIMS_H
+
+// What Swift cannot import by itself: epoll's packed union, eventfd, and the socket options of <netinet/tcp.h>.
+// Static inline wrappers only; no state, no policy.
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+/// Adds, changes or removes interest in a descriptor; `tag` comes back with each of its events.
+static inline int celeriac_epoll_control(int epoll, int operation, int descriptor, uint32_t events, uint64_t tag) {
+    struct epoll_event event;
+    memset(&event, 0, sizeof event);
+    event.events = events;
+    event.data.u64 = tag;
+    return epoll_ctl(epoll, operation, descriptor, &event);
+}
+
+static inline uint64_t celeriac_epoll_tag(const struct epoll_event *event) { return event->data.u64; }
+static inline uint32_t celeriac_epoll_events(const struct epoll_event *event) { return event->events; }
+
+static const uint32_t celeriac_epoll_in = EPOLLIN;
+static const uint32_t celeriac_epoll_out = EPOLLOUT;
+static const uint32_t celeriac_epoll_error = EPOLLERR;
+static const uint32_t celeriac_epoll_hangup = EPOLLHUP;
+static const uint32_t celeriac_epoll_read_hangup = EPOLLRDHUP;
+static const int celeriac_epoll_cloexec = EPOLL_CLOEXEC;
+static const int celeriac_eventfd_flags = EFD_CLOEXEC | EFD_NONBLOCK;
+
+static inline int celeriac_set_no_delay(int descriptor) {
+    int on = 1;
+    return setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+/// Milliseconds that written data may stay unacknowledged before the kernel gives the connection up.
+static inline int celeriac_set_user_timeout(int descriptor, unsigned int milliseconds) {
+    return setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof milliseconds);
+}
+
+/// The pending error of a socket, as after a non-blocking connect; -1 with errno when it cannot be read.
+static inline int celeriac_socket_error(int descriptor) {
+    int error = 0;
+    socklen_t length = sizeof error;
+    return getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : -1;
+}
+
+/// Names the calling thread in tools such as `top -H`; a null-terminated text, cut at 15 octets.
+static inline void celeriac_name_thread(const unsigned char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+
+#endif
