@@ -31,7 +31,7 @@ package struct ConfirmTracker<ID> {
         package var outcome: Outcome
     }
 
-    private struct Slot {
+    fileprivate struct Slot {
         var id: ID?  // nil once settled
         var fingerprint: Fingerprint?
         var returned: Outcome?
@@ -58,7 +58,8 @@ package struct ConfirmTracker<ID> {
     package mutating func returned(_ fingerprint: Fingerprint, replyCode: UInt16, replyText: String) -> Bool {
         for offset in 0..<slots.count {
             // The server returns in the order of publishing, so of equal messages the first is meant.
-            guard slots[offset].returned == nil, slots[offset].id != nil, slots[offset].fingerprint == fingerprint else {
+            guard slots[offset].returned == nil, slots[offset].id != nil, slots[offset].fingerprint == fingerprint
+            else {
                 continue
             }
             slots[offset].returned = .returned(replyCode: replyCode, replyText: replyText)

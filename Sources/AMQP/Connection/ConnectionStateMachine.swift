@@ -204,7 +204,10 @@ package struct ConnectionStateMachine: Sendable {
             frameMax: UInt32(tuning.frameMax),
             heartbeat: tuning.heartbeat
         )
-        return .tuned(tuning, send: [.connectionTuneOk(answer), .connectionOpen(.init(virtualHost: login.virtualHost))])
+        return .tuned(
+            tuning,
+            send: [.connectionTuneOk(answer), .connectionOpen(.init(virtualHost: login.virtualHost))]
+        )
     }
 
     /// The lower of two limits of which zero means none.

@@ -25,7 +25,7 @@ package struct Heartbeat: Sendable {
     package mutating func sent(now: ContinuousClock.Instant) { lastSent = now }
 
     package mutating func tick(now: ContinuousClock.Instant) -> Action {
-        if now - lastReceived >= 2 * interval { return .dead }
+        if now - lastReceived >= interval * 2 { return .dead }
         // Sending at half the interval leaves room for a late timer on either side.
         guard now - lastSent >= period else { return .none }
         lastSent = now
