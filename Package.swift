@@ -48,5 +48,7 @@ let package = Package(
         program("quickstart", at: "Examples/quickstart"),
 
         suite("TransportTests", ["Transport"]),
+        suite("AMQPTests", ["AMQP"]),
+        suite("AMQPIntegrationTests", ["AMQP"]),
     ]
 )

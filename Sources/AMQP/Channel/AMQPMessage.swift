@@ -35,7 +35,7 @@ public struct DeliveryTag: Hashable, Sendable {
 }
 
 /// A message that the broker delivered, on loan until it is settled.
-public struct AMQPDelivery: Sendable {
+public struct AMQPDelivery: Hashable, Sendable {
     /// Settles this delivery on the channel that it came from.
     public let tag: DeliveryTag
     /// Whether it was delivered before, to anyone.

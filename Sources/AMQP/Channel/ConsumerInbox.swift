@@ -65,11 +65,14 @@ final class ConsumerInbox: Sendable {
     }
 
     private func end(_ end: End, discarding: Bool) {
-        let waiters = state.withLock { state -> [Waiter<AMQPDelivery?>] in
+        let (waiters, wasPausing) = state.withLock { state in
             if discarding { _ = state.deliveries.removeAll() }
             if discarding || state.end == nil { state.end = end }
-            return state.waiters.removeAll()
+            defer { state.isPausing = false }
+            return (state.waiters.removeAll(), state.isPausing)
         }
+        // Nothing more comes, so the connection need not hold back for this consumer.
+        if wasPausing { resume() }
         for waiter in waiters { waiter.finish(Self.outcome(end)) }
     }
 
