@@ -154,7 +154,9 @@ public actor AMQPConnection {
         }
     }
 
-    /// Calls back once when the connection ends, or at once if it has. The callback must not block.
+    /// Calls back once when the connection ends, or at once if it has.
+    ///
+    /// The callback must not block.
     public nonisolated func onClose(_ body: @escaping @Sendable (AMQPError) -> Void) {
         let closed = shared.withLock { shared in
             if shared.closed == nil { shared.closeCallbacks.append(body) }

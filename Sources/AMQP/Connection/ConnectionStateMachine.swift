@@ -1,4 +1,6 @@
-/// The client's side of a connection: handshake, tuning, blocking, closing. Decides; touches nothing.
+/// The client's side of a connection: handshake, tuning, blocking, closing.
+///
+/// Decides; touches nothing.
 package struct ConnectionStateMachine: Sendable {
     /// What the client brings to the handshake.
     package struct Login: Sendable {
