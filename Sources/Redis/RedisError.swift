@@ -23,7 +23,9 @@ public struct RedisError: Error, Sendable, CustomStringConvertible {
         public static let closed = Code(raw: .closed)
         /// Too many commands are waiting to be sent.
         public static let overloaded = Code(raw: .overloaded)
-        /// Wrong or missing user and password. Permanent until the configuration changes.
+        /// Wrong or missing user and password.
+        ///
+        /// Permanent until the configuration changes.
         public static let authentication = Code(raw: .authentication)
         /// The user may not run this command, or not on this key or channel.
         public static let notPermitted = Code(raw: .notPermitted)
@@ -60,7 +62,9 @@ public struct RedisError: Error, Sendable, CustomStringConvertible {
 
     /// What kind of failure it is.
     public let code: Code
-    /// What was attempted, where, and what came back. Holds no credentials.
+    /// What was attempted, where, and what came back.
+    ///
+    /// Holds no credentials.
     public let message: String
     /// What caused it, if something else did.
     public let underlying: (any Error)?

@@ -2,7 +2,9 @@
 public struct RedisConfiguration: Sendable {
     /// The server, the user and the database.
     public var url: RedisURL
-    /// Shown by `CLIENT LIST`; none when absent. Redis allows no spaces in it.
+    /// Shown by `CLIENT LIST`; none when absent.
+    ///
+    /// Redis allows no spaces in it.
     public var clientName: String?
     /// For one attempt to connect: name service, connection, authentication.
     public var connectTimeout: Duration = .seconds(5)

@@ -1,6 +1,8 @@
 internal import Transport
 
-/// Whom a reconnector serves. Called on the event loop.
+/// Whom a reconnector serves.
+///
+/// Called on the event loop.
 protocol ReconnectorOwner: RedisConnectionOwner {
     /// Whether somebody waits for a connection; an unwanted one is not attempted.
     var wantsConnection: Bool { get }

@@ -1,6 +1,8 @@
 package import Transport
 
-/// Who is told of a connection's end and of what it did not ask for. Called on the event loop.
+/// Who is told of a connection's end and of what it did not ask for.
+///
+/// Called on the event loop.
 protocol RedisConnectionOwner: AnyObject, Sendable {
     /// The connection has ended with these requests open; the owner settles them.
     func ended(_ connection: RedisConnection, unsent: [PendingRequest], sent: [PendingRequest], reason: RedisError)

@@ -213,7 +213,9 @@ extension RESPParser {
         return Unmanaged<RESPParser>.fromOpaque(context).takeUnretainedValue()
     }
 
-    /// What the reader keeps for an element: a non-null word nobody looks behind. Null tells it to stop.
+    /// What the reader keeps for an element: a non-null word nobody looks behind.
+    ///
+    /// Null tells it to stop.
     private static func token(_ isAccepted: Bool) -> UnsafeMutableRawPointer? {
         isAccepted ? UnsafeMutableRawPointer(bitPattern: 1) : nil
     }
