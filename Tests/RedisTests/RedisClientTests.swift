@@ -214,7 +214,9 @@ struct RedisClientTests {
     func authentication() async throws {
         try await TestServer.withClient { admin, prefix in
             let user = String(prefix.filter(\.isLetter))
-            _ = try await admin.send(RedisCommand("ACL", "SETUSER", user, "on", ">canary pw", "+@all", "~*", "-get"))
+            _ = try await admin.send(
+                RedisCommand("ACL", "SETUSER", user, "on", ">canary pw", "+@all", "~*", "-get", "-ping")
+            )
             var configuration = try TestServer.configuration()
             configuration.url.user = user
             configuration.url.password = "canary pw"

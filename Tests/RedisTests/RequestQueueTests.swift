@@ -107,6 +107,16 @@ import Testing
         #expect(queue.nextDeadline == start + .seconds(10))
     }
 
+    @Test("Many deadlines close together share a tick")
+    func granularity() {
+        var queue = queue()
+        for number in 1...20 { #expect(submit(&queue, "\(number)", within: .milliseconds(number))) }
+        _ = sendAll(&queue)
+        #expect(queue.tick(now: start + .milliseconds(1)).sent == ["1"])
+        #expect(queue.nextDeadline == start + .milliseconds(11))
+        #expect(queue.tick(now: start + .milliseconds(11)).sent.count == 10)
+    }
+
     @Test("At the end tells what was sent from what was not")
     func end() {
         var queue = queue(sent: 2)

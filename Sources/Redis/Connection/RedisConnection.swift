@@ -15,7 +15,7 @@ protocol RedisConnectionOwner: AnyObject, Sendable {
 /// One connection to a Redis server, authenticated and with its database selected.
 ///
 /// Commands of concurrent callers share writes and are answered in order. When the connection ends it stays ended:
-/// ``RedisClient`` is the one that reconnects.
+/// ``RedisClient`` is the one that reconnects. It stays open until the server or ``close()`` ends it.
 public actor RedisConnection: RequestSink {
     nonisolated let loop: EventLoop
     nonisolated let configuration: RedisConfiguration
@@ -111,6 +111,8 @@ public actor RedisConnection: RequestSink {
         for (command, reply) in zip(commands, replies) {
             guard case .error(let text) = reply else { continue }
             let error = RedisError(reply: text)
+            // A user may be denied the commands that only this client cares about.
+            if error.code == .notPermitted, command.name == "PING" || command.name == "CLIENT" { continue }
             // "unknown command" repeats the arguments, which for AUTH are the credentials.
             let words = command.name == "AUTH" && error.code == .command ? String(text.prefix { $0 != "," }) : text
             let code: RedisError.Code = command.name == "AUTH" && error.code == .command ? .authentication : error.code

@@ -43,7 +43,11 @@ package struct RequestQueue<Request> {
     private let grace: Duration
     private var suspectUntil: Instant?
 
-    /// When ``tick(now:)`` has work at the earliest; may be early, never late.
+    private static var granularity: Duration { .milliseconds(10) }
+
+    /// When to call ``tick(now:)`` next: at the earliest deadline, or up to 10 ms after it.
+    ///
+    /// May come when nothing is due, because the request has been answered meanwhile.
     package private(set) var nextDeadline: Instant?
 
     package init(maximumSent: Int, maximumWaiting: Int, grace: Duration) {
@@ -118,7 +122,8 @@ package struct RequestQueue<Request> {
             due.isDead = now >= suspectUntil
             next = next.map { min($0, suspectUntil) } ?? suspectUntil
         }
-        nextDeadline = next
+        // A tick looks at every request, so a mute peer with many deadlines must not cause one tick for each.
+        nextDeadline = next.map { max($0, now + Self.granularity) }
         return due
     }
 

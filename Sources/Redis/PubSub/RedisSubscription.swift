@@ -11,7 +11,7 @@ public final class RedisSubscription: Sendable, AsyncSequence {
         case message([UInt8])
         /// The connection was lost and is back: messages may have been missed, so read what they would have told.
         case resubscribed
-        /// So many messages were dropped because they were not taken.
+        /// So many events were dropped because they were not taken; read what they would have told.
         case dropped(Int)
     }
 
