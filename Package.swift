@@ -49,5 +49,6 @@ let package = Package(
 
         suite("TransportTests", ["Transport"]),
         suite("CeleriacWorkerTests", ["CeleriacWorker"]),
+        suite("RedisTests", ["Redis", "Transport"]),
     ]
 )
