@@ -30,6 +30,8 @@ set -m
 clean_up() {
     local status=$? file home
     trap '' INT TERM HUP
+    # Disowned, or the shell would report how it ended.
+    [[ -z $command_pid ]] || disown "$command_pid" 2>/dev/null || true
     if [[ $command_pid ]] && kill -s TERM -- "-$command_pid" 2>/dev/null; then
         for _ in {1..100}; do
             kill -s 0 -- "-$command_pid" 2>/dev/null || break
@@ -64,5 +66,5 @@ export REDIS_URL RABBITMQ_URL CELERIAC_SERVERS="$server" CELERIAC_SERVERS_DIR="$
 "$@" <&0 &
 command_pid=$!
 status=0
-wait "$command_pid" || status=$?
+wait "$command_pid" 2>/dev/null || status=$?
 exit "$status"
