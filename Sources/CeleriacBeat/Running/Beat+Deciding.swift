@@ -33,6 +33,7 @@ extension Beat {
 
     private func startShutDown(_ desk: inout Desk, in group: inout DiscardingTaskGroup) {
         desk.isStopping = true
+        if desk.planner.isLeading { onEvent(.lostLeadership) }
         desk.planner.lostLeadership()
         group.addTask { [time, mailbox] in
             guard (try? await time.sleep(for: Self.shutDownLimit)) != nil else { return }
@@ -56,7 +57,7 @@ extension Beat {
         case .shutDownDeadline:
             desk.isOver = true
             return
-        case .loaded, .claimed, .sent, .marked, .failed:
+        case .loaded, .claimed, .sent, .overlapped, .marked, .failed:
             desk.underWay -= 1
         }
         switch event {
@@ -73,6 +74,11 @@ extension Beat {
         case .sent(let entry, let slot, let id):
             logger.debug("Sent", metadata: [("entry", plans[entry].name), ("slot", "\(slot)"), ("id", "\(id)")])
             onEvent(.sent(entry: plans[entry].name, slot: slot, id: id))
+            take(desk.planner.sent(entry), &desk)
+        case .overlapped(let entry, let slot, let running):
+            let metadata = [("entry", plans[entry].name), ("slot", "\(slot)"), ("running", running?.rawValue ?? "")]
+            logger.notice("Left out: an earlier call of the unique task has not ended", metadata: metadata)
+            onEvent(.overlapped(entry: plans[entry].name, slot: slot, running: running))
             take(desk.planner.sent(entry), &desk)
         case .marked(let entry):
             take(desk.planner.marked(entry, now: now), &desk)
@@ -187,7 +193,11 @@ extension Beat {
         case .send(let entry, let slot):
             let id = SlotID.id(schedule: scheduleName, entry: plans[entry].name, slot: slot)
             let emit = entries[entry].emit
-            try await withTimeLimit(Self.stepLimit, time) { try await emit(slot, id) }
+            do {
+                try await withTimeLimit(Self.stepLimit, time) { try await emit(slot, id) }
+            } catch let error as CeleriacError where error.code == .alreadyQueued {
+                return .overlapped(entry, slot: slot, running: error.conflict?.existing)
+            }
             return .sent(entry, slot: slot, id: id)
         case .mark(let entry, let slot):
             let name = plans[entry].name

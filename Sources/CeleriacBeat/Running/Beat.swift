@@ -22,6 +22,7 @@ public final class Beat: Sendable {
         case loaded(Int, slot: Date?, isSent: Bool)
         case claimed(Int, Planner.Claim)
         case sent(Int, slot: Date, id: TaskID)
+        case overlapped(Int, slot: Date, running: TaskID?)
         case marked(Int)
         case failed(Int, slot: Date?, reason: String)
         case shutDown

@@ -9,6 +9,8 @@ public enum BeatEvent: Hashable, Sendable {
     case lostLeadership
     /// A slot's task was published and confirmed.
     case sent(entry: String, slot: Date, id: TaskID)
+    /// A slot's task is unique, and an earlier call of it is still queued or running: the slot is left out.
+    case overlapped(entry: String, slot: Date, running: TaskID?)
     /// An attempt failed and is repeated within the misfire grace; the slot is `nil` if it was about none.
     case failed(entry: String, slot: Date?, reason: String)
     /// By the misfire policy, slots of that span were left out: the start included, the end excluded.

@@ -4,8 +4,8 @@ public import CeleriacCore
 ///
 /// ```swift
 /// let schedule = Schedule {
-///     Entry("heartbeat", every: .seconds(30)) { slot, id in try await send(id) }
-///     Entry("report", cron: "0 8 * * mon-fri", in: "Europe/Berlin") { slot, id in try await report(slot, id) }
+///     Entry("heartbeat", add(1, 1), every: .seconds(30))
+///     Entry("report", report(), cron: "0 8 * * mon-fri", in: "Europe/Berlin")
 /// }
 /// ```
 public struct Schedule: Sendable {
