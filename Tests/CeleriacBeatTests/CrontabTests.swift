@@ -157,7 +157,8 @@ import Testing
             let start = Int64.random(in: 0...2_145_916_800 / 60, using: &random) * 60
             var cursor = Date(timeIntervalSince1970: Double(start) + Double.random(in: 0..<60, using: &random))
             let first = Int64(cursor.timeIntervalSince1970) / 60 + 1
-            for minute in first..<first + 4 * 1440 where Self.matches(trigger, minute) {
+            let fields = try Self.fields(of: trigger)
+            for minute in first..<first + 4 * 1440 where Self.match(fields, minute) {
                 let slot = try #require(trigger.next(after: cursor))
                 #expect(slot == Date(timeIntervalSince1970: Double(minute * 60)), "\(trigger) after \(cursor)")
                 cursor = slot
@@ -210,13 +211,16 @@ import Testing
             "\(field(0...59)) \(field(0...23)) \(Bool.random(using: &random) ? "*" : field(1...28)) * \(field(0...6))"
     }
 
-    private static func matches(_ trigger: CrontabTrigger, _ minute: Int64) -> Bool {
-        let fields = trigger.text.split(separator: " ").map(String.init)
+    private static func fields(of trigger: CrontabTrigger) throws -> [CrontabField] {
+        let kinds: [CrontabField.Kind] = [.minute, .hour, .dayOfMonth, .month, .dayOfWeek]
+        return try zip(trigger.text.split(separator: " "), kinds).map { try CrontabField(String($0), $1) }
+    }
+
+    private static func match(_ fields: [CrontabField], _ minute: Int64) -> Bool {
         let day = minute / 1440
         let date = CivilDate(daysSinceEpoch: day)
         let values = [Int(minute % 60), Int(minute / 60 % 24), date.day, date.month, Int((day + 4) % 7)]
-        let kinds: [CrontabField.Kind] = [.minute, .hour, .dayOfMonth, .month, .dayOfWeek]
-        return zip(zip(fields, kinds), values).allSatisfy { (try? CrontabField($0.0, $0.1).contains($1)) == true }
+        return zip(fields, values).allSatisfy { $0.contains($1) }
     }
 }
 
