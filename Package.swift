@@ -50,5 +50,6 @@ let package = Package(
         suite("TransportTests", ["Transport"]),
         suite("CeleriacWorkerTests", ["CeleriacWorker"]),
         suite("RedisTests", ["Redis", "Transport"]),
+        suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore"]),
     ]
 )
