@@ -1,0 +1,24 @@
+/// The four stores an application works with.
+public struct Drivers: Sendable {
+    /// Carries the messages.
+    public let broker: any Broker
+    /// Keeps the results.
+    public let results: any ResultBackend
+    /// Keeps the locks of unique tasks.
+    public let locks: any LockStore
+    /// Keeps the state of beat.
+    public let schedule: any ScheduleStore
+
+    /// A set of drivers.
+    public init(
+        broker: any Broker,
+        results: any ResultBackend,
+        locks: any LockStore,
+        schedule: any ScheduleStore
+    ) {
+        self.broker = broker
+        self.results = results
+        self.locks = locks
+        self.schedule = schedule
+    }
+}

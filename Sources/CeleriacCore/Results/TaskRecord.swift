@@ -1,0 +1,165 @@
+public import FoundationEssentials
+
+/// What a result backend knows of one task: Celery's meta document.
+public struct TaskRecord: Sendable, Hashable {
+    /// The task.
+    public let task: TaskID
+    /// Where it stands.
+    public let state: TaskState
+    /// What went wrong, in the states ``TaskState/isError``.
+    public let failure: TaskFailure?
+    /// When it ended, in the states ``TaskState/isFinal``.
+    public let dateDone: Date?
+    /// The group it belongs to.
+    public let group: String?
+    /// The task that published it.
+    public let parent: TaskID?
+    /// The whole document: JSON, as stored.
+    package let document: [UInt8]
+
+    /// Reads a stored document.
+    ///
+    /// - Throws: ``CeleriacError`` `.undecodable`.
+    package init(document: [UInt8]) throws(CeleriacError) {
+        do {
+            let fields = try PayloadCoding.decode(Fields.self, from: document)
+            task = TaskID(fields.task_id)
+            state = TaskState(fields.status)
+            failure = state.isError ? fields.failure : nil
+            dateDone = fields.date_done.flatMap(WireTime.date(from:))
+            group = fields.group_id
+            parent = fields.parent_id.map { TaskID($0) }
+            self.document = document
+        } catch {
+            throw CeleriacError(
+                .undecodable,
+                "a stored result is not a Celery result document: \(error)",
+                underlying: error
+            )
+        }
+    }
+
+    /// The record of a state whose result is a value, already encoded as JSON.
+    package init(
+        task: TaskID,
+        state: TaskState,
+        value: [UInt8],
+        at now: Date,
+        group: String? = nil,
+        parent: TaskID? = nil
+    ) {
+        self.init(task: task, state: state, result: value, failure: nil, at: now, group: group, parent: parent)
+    }
+
+    /// The record of a state whose result is an error.
+    package init(
+        task: TaskID,
+        state: TaskState,
+        failure: TaskFailure,
+        at now: Date,
+        group: String? = nil,
+        parent: TaskID? = nil
+    ) {
+        let result = JSONText.object([
+            ("exc_type", JSONText.string(failure.type)),
+            ("exc_message", JSONText.array(failure.arguments.map(JSONText.value))),
+            ("exc_module", JSONText.optional(failure.module)),
+        ])
+        self.init(task: task, state: state, result: result, failure: failure, at: now, group: group, parent: parent)
+    }
+
+    private init(
+        task: TaskID,
+        state: TaskState,
+        result: [UInt8],
+        failure: TaskFailure?,
+        at now: Date,
+        group: String?,
+        parent: TaskID?
+    ) {
+        self.task = task
+        self.state = state
+        self.failure = failure
+        self.group = group
+        self.parent = parent
+        dateDone = state.isFinal ? now : nil
+        // The order of the fields is Celery's; `task_id` comes last.
+        var fields: [(String, [UInt8])] = [
+            ("status", JSONText.string(state.rawValue)),
+            ("result", result),
+            ("traceback", JSONText.optional(failure?.traceback)),
+            ("children", JSONText.array([])),
+            ("date_done", JSONText.optional(state.isFinal ? WireTime.text(of: now) : nil)),
+        ]
+        if let group { fields.append(("group_id", JSONText.string(group))) }
+        if let parent { fields.append(("parent_id", JSONText.string(parent.rawValue))) }
+        fields.append(("task_id", JSONText.string(task.rawValue)))
+        document = JSONText.object(fields)
+    }
+
+    /// The task's value.
+    ///
+    /// - Throws: ``CeleriacError`` `.undecodable` if it is not of that type.
+    package func value<Value: Decodable>(as type: Value.Type) throws(CeleriacError) -> Value {
+        do {
+            return try PayloadCoding.decode(ValueOnly<Value>.self, from: document).result
+        } catch {
+            throw CeleriacError(
+                .undecodable,
+                "the result of task \(task) is not a \(Value.self): \(error)",
+                underlying: error
+            )
+        }
+    }
+
+    private struct ValueOnly<Value: Decodable>: Decodable {
+        let result: Value
+    }
+
+    // The names are the document's.
+    // swift-format-ignore: AlwaysUseLowerCamelCase
+    private struct Fields: Decodable {
+        let status: String
+        let result: ErrorOnly?
+        let traceback: String?
+        let date_done: String?
+        let group_id: String?
+        let parent_id: String?
+        let task_id: String
+
+        var failure: TaskFailure? {
+            guard let result, let type = result.type else { return nil }
+            return TaskFailure(type: type, arguments: result.arguments, module: result.module, traceback: traceback)
+        }
+    }
+
+    /// The error in `result`, if it looks like one; a value of any other shape is left alone.
+    private struct ErrorOnly: Decodable {
+        let type: String?
+        let arguments: [JSONValue]
+        let module: String?
+
+        enum CodingKeys: String, CodingKey {
+            case type = "exc_type"
+            case arguments = "exc_message"
+            case module = "exc_module"
+        }
+
+        init(from decoder: any Decoder) throws {
+            guard let container = try? decoder.container(keyedBy: CodingKeys.self),
+                let type = try? container.decode(String.self, forKey: .type)
+            else {
+                (self.type, arguments, module) = (nil, [], nil)
+                return
+            }
+            self.type = type
+            module = try? container.decodeIfPresent(String.self, forKey: .module)
+            // A list of constructor arguments; older workers stored one text.
+            switch try container.decodeIfPresent(JSONValue.self, forKey: .arguments) {
+            case .array(let list)?: arguments = list
+            case .null?, nil: arguments = []
+            case let single?: arguments = [single]
+            }
+        }
+    }
+}
