@@ -74,6 +74,31 @@ struct ConsumingTests {
         }
     }
 
+    @Test("Closing from a cancelled task still sends the acknowledgements")
+    func closedWhileCancelled() async throws {
+        try await TestBroker.withConnection { connection in
+            let channel = try await connection.openChannel()
+            let queue = try await channel.declareQueue(
+                TestBroker.uniqueName("cancelled"),
+                durable: false,
+                arguments: ["x-expires": 60_000]
+            ).name
+            try await fill(channel, queue, 5)
+            let other = try await TestBroker.connect()
+            let consumer = try await other.openChannel().consume(queue, prefetch: 5)
+            for _ in 0..<5 { consumer.channel.acknowledge(try await consumer.required().tag) }
+            await withTaskGroup { group in
+                group.addTask { await other.close() }
+                group.cancelAll()
+            }
+            #expect(other.closeReason?.code == .closed)
+            while try await channel.declareQueue(queue, passive: true).consumerCount > 0 {}
+            let left = try await channel.get(queue)
+            #expect(left == nil)
+            try await channel.deleteQueue(queue)
+        }
+    }
+
     @Test("A rejected delivery comes again, marked, or goes to the dead-letter exchange")
     func rejected() async throws {
         try await TestBroker.withQueue { channel, deadLetters in

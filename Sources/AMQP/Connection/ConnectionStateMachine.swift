@@ -63,6 +63,9 @@ package struct ConnectionStateMachine: Sendable {
         case closed
     }
 
+    /// What a frame may be at most, whatever was asked for: half of what a stream keeps of a frame's beginning.
+    private static let largestFrame: UInt32 = 8 << 20
+
     private var state = State.idle
     private let login: Login
     private let peer: String
@@ -192,7 +195,7 @@ package struct ConnectionStateMachine: Sendable {
     private mutating func answer(_ tune: Method.ConnectionTune) -> Action {
         let tuning = Tuning(
             channelMax: Self.lower(tune.channelMax, login.channelMax, ifUnlimited: .max),
-            frameMax: Int(Self.lower(tune.frameMax, login.frameMax, ifUnlimited: 1 << 20)),
+            frameMax: Int(min(Self.largestFrame, Self.lower(tune.frameMax, login.frameMax, ifUnlimited: 1 << 20))),
             // A client that wants no heartbeats has the last word with its tune-ok.
             heartbeat: login.heartbeat == 0 ? 0 : Self.lower(tune.heartbeat, login.heartbeat, ifUnlimited: 0)
         )
