@@ -18,7 +18,7 @@ package enum PayloadCoding {
         guard traits.mayHoldEnvelopes else { return try decoder.decode(type, from: Data(bytes)) }
         let plain = try decoder.decode(JSONValue.self, from: Data(bytes)).withoutEnvelopes()
         decoder.allowsJSON5 = true
-        return try decoder.decode(type, from: try encoder().encode(plain))
+        return try decoder.decode(type, from: Data(JSONText.value(plain)))
     }
 
     /// Encodes a value.
@@ -26,7 +26,9 @@ package enum PayloadCoding {
     /// Dates and data become kombu's envelopes, which Python reads as `datetime` and `bytes`.
     ///
     /// - Throws: ``CeleriacError`` `.invalidPayload` for what has no JSON form.
-    package static func encode<Value: Encodable>(_ value: Value, sortedKeys: Bool = false) throws(CeleriacError) -> [UInt8] {
+    package static func encode<Value: Encodable>(_ value: Value, sortedKeys: Bool = false) throws(CeleriacError)
+        -> [UInt8]
+    {
         do {
             let encoder = encoder()
             if sortedKeys { encoder.outputFormatting.insert(.sortedKeys) }
@@ -52,7 +54,10 @@ package enum PayloadCoding {
         let container = try decoder.singleValueContainer()
         let text = try container.decode(String.self)
         guard let date = WireTime.date(from: text) else {
-            throw DecodingError.dataCorruptedError(in: container, debugDescription: "\"\(text)\" is not an ISO 8601 time")
+            throw DecodingError.dataCorruptedError(
+                in: container,
+                debugDescription: "\"\(text)\" is not an ISO 8601 time"
+            )
         }
         return date
     }

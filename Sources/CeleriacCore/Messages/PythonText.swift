@@ -10,7 +10,10 @@ package enum PythonText {
         case .string(let value): quoted(value)
         case .array(let elements): "[" + elements.map(repr(of:)).joined(separator: ", ") + "]"
         case .object(let members):
-            "{" + members.sorted { $0.key < $1.key }.map { "\(quoted($0.key)): \(repr(of: $0.value))" }.joined(separator: ", ") + "}"
+            "{"
+                + members.sorted { $0.key < $1.key }.map { "\(quoted($0.key)): \(repr(of: $0.value))" }.joined(
+                    separator: ", "
+                ) + "}"
         }
     }
 
