@@ -1,4 +1,4 @@
-import CeleriacCore
+public import CeleriacCore
 import FoundationEssentials
 import TestSupport
 import Testing
@@ -44,7 +44,7 @@ struct MemoryQueuesTests {
         let consumer = queues.subscribe(to: ["q"], prefetch: 10)
         for text in ["a", "b", "c", "d", "e"] { publish(text, in: &queues) }
         let grants = try (0..<4).map { _ in try grant(queues.take(for: consumer, at: start)) }
-        for index in [2, 0, 3] { #expect(queues.settle(grants[index].tag, as: .returned, at: start).isEmpty) }
+        for index in [2, 0, 3] { #expect(queues.settle(grants[index].tag, as: .returned, at: start).count == 0) }
         let order = try (0..<4).map { _ in try grant(queues.take(for: consumer, at: start)) }
         #expect(order.map(\.stored.message.text) == ["a", "c", "d", "e"])
         #expect(order.map(\.isRedelivered) == [true, true, true, false])
@@ -60,12 +60,12 @@ struct MemoryQueuesTests {
                 return
             }
         }
-        #expect(queues.cancel(2))
-        #expect(!queues.cancel(2))
+        #expect(queues.cancel(2) == true)
+        #expect(queues.cancel(2) == false)
         #expect(publish("a", in: &queues) == ["1:a"])
         #expect(publish("b", in: &queues) == ["3:b"])
         #expect(queues.stop(consumer) == [4])
-        #expect(!queues.cancel(4))
+        #expect(queues.cancel(4) == false)
         guard case .stopped = queues.take(for: consumer, at: start) else {
             Issue.record("the consumer goes on")
             return
@@ -78,7 +78,7 @@ struct MemoryQueuesTests {
         let consumer = queues.subscribe(to: ["q"], prefetch: 1)
         for waiter in 1...10_000 as ClosedRange<UInt64> {
             _ = queues.take(for: consumer, orEnrol: waiter, at: start)
-            if waiter > 1 { #expect(queues.cancel(waiter)) }
+            if waiter > 1 { #expect(queues.cancel(waiter) == true) }
         }
         #expect(publish("a", in: &queues) == ["1:a"])
     }
@@ -124,12 +124,12 @@ struct MemoryQueuesTests {
         var queues = queues("q")
         publish("a", in: &queues)
         let first = try grant(queues.get("q", at: start))
-        #expect(queues.settle(first.tag, as: .returned, at: start).isEmpty)
-        #expect(queues.settle(first.tag, as: .acknowledged, at: start).isEmpty)
-        #expect(queues.settle(.max, as: .acknowledged, at: start).isEmpty)
+        #expect(queues.settle(first.tag, as: .returned, at: start).count == 0)
+        #expect(queues.settle(first.tag, as: .acknowledged, at: start).count == 0)
+        #expect(queues.settle(.max, as: .acknowledged, at: start).count == 0)
         #expect(queues.depth(of: "q", at: start) == 1)
         _ = queues.close()
-        #expect(queues.settle(first.tag, as: .returned, at: start).isEmpty)
+        #expect(queues.settle(first.tag, as: .returned, at: start).count == 0)
         #expect(queues.depth(of: "q", at: start) == nil)
     }
 
@@ -198,7 +198,7 @@ struct MemoryQueuesTests {
             #expect(due == start.addingTimeInterval(Double(delay)))
         }
         #expect(queues.firstDue == start.addingTimeInterval(10))
-        #expect(queues.releaseDue(at: start.addingTimeInterval(9)).isEmpty)
+        #expect(queues.releaseDue(at: start.addingTimeInterval(9)).count == 0)
         #expect(queues.depth(of: "q", at: start) == 0)
         let consumer = queues.subscribe(to: ["q"], prefetch: 10)
         for waiter in 1...3 as ClosedRange<UInt64> { _ = queues.take(for: consumer, orEnrol: waiter, at: start) }

@@ -60,7 +60,8 @@ struct JSONTextTests {
     @Test(
         "Writes what the decoder reads as the same value",
         arguments: [
-            nil, true, false, 0, .int(.max), .int(.min), 1.5, .double(-1e300), .double(5e-324), "", "a\"b\\c\n\u{7}é🐘",
+            nil, true, false, 0, .int(.max), .int(.min), 1.5, .double(-1e300), .double(2.5e-308), "",
+            "a\"b\\c\n\u{7}é🐘",
             [], [[], [:]], ["k\"": ["nested": [1, 2.25, nil]]],
         ] as [JSONValue]
     )

@@ -2,6 +2,9 @@
 public struct NotInTime: Error, CustomStringConvertible {
     /// What was awaited.
     public let description: String
+
+    /// An error that says what was awaited.
+    public init(description: String) { self.description = description }
 }
 
 /// Waits until a condition holds, looking again every few milliseconds.
