@@ -51,5 +51,8 @@ let package = Package(
         suite("TransportTests", ["Transport"]),
         suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),
         suite("ContractTests", ["CeleriacCore", "TestSupport"]),
+        suite("CeleriacWorkerTests", ["CeleriacWorker"]),
+        suite("RedisTests", ["Redis", "Transport"]),
+        suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore"]),
     ]
 )

@@ -10,9 +10,16 @@ package enum PayloadCoding {
     package static let maximumDepth = 128
 
     /// Decodes a value; errors of a type's own `init(from:)` pass through unchanged.
-    package static func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {
+    ///
+    /// - Parameter parameters: For ``PositionalBody``: the names of the task's parameters.
+    package static func decode<Value: Decodable>(
+        _ type: Value.Type,
+        from bytes: [UInt8],
+        parameters: [String] = []
+    ) throws -> Value {
         let traits = try JSONTraits(scanning: bytes)
         let decoder = JSONDecoder()
+        if !parameters.isEmpty, let key = CodingUserInfoKey.parameterNames { decoder.userInfo[key] = parameters }
         decoder.dateDecodingStrategy = .custom(decodeDate)
         decoder.allowsJSON5 = traits.mayHoldBareNonFinite
         guard traits.mayHoldEnvelopes else { return try decoder.decode(type, from: Data(bytes)) }

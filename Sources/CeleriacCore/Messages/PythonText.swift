@@ -40,4 +40,72 @@ package enum PythonText {
         quoted.append(quote)
         return quoted
     }
+
+    /// Python's `repr` of a JSON text, cut at `limit` characters; one walk, without decoding.
+    ///
+    /// - Parameter isTuple: Whether an outer array is shown as a tuple.
+    package static func repr(ofJSON json: [UInt8], isTuple: Bool = false, limit: Int = 1024) -> String {
+        var text: [UInt8] = []
+        text.reserveCapacity(min(json.count + 8, limit + 8))
+        var depth = 0
+        var commas = 0
+        var index = 0
+        while index < json.count, text.count < limit {
+            let octet = json[index]
+            switch octet {
+            case UInt8(ascii: "\""):
+                index = appendString(from: json, at: index, to: &text, limit: limit)
+                continue
+            case UInt8(ascii: "["), UInt8(ascii: "{"):
+                depth += 1
+                text.append(isTuple && depth == 1 ? UInt8(ascii: "(") : octet)
+            case UInt8(ascii: "]"), UInt8(ascii: "}"):
+                if isTuple, depth == 1 {
+                    if commas == 0, text.count > 1 { text.append(UInt8(ascii: ",")) }
+                    text.append(UInt8(ascii: ")"))
+                } else {
+                    text.append(octet)
+                }
+                depth -= 1
+            case UInt8(ascii: ","):
+                if depth == 1 { commas += 1 }
+                text += [octet, UInt8(ascii: " ")]
+            case UInt8(ascii: ":"): text += [octet, UInt8(ascii: " ")]
+            case UInt8(ascii: "n"):
+                text += Array("None".utf8)
+                index += 3
+            case UInt8(ascii: "t"):
+                text += Array("True".utf8)
+                index += 3
+            case UInt8(ascii: "f"):
+                text += Array("False".utf8)
+                index += 4
+            case UInt8(ascii: " "), UInt8(ascii: "\n"), UInt8(ascii: "\r"), UInt8(ascii: "\t"): break
+            default: text.append(octet)
+            }
+            index += 1
+        }
+        guard index < json.count else { return String(decoding: text, as: UTF8.self) }
+        return String(decoding: text.prefix(limit), as: UTF8.self) + "..."
+    }
+
+    /// Copies a JSON string with Python's quotes; JSON's other escapes read the same in Python.
+    private static func appendString(from json: [UInt8], at start: Int, to text: inout [UInt8], limit: Int) -> Int {
+        var index = start + 1
+        text.append(UInt8(ascii: "'"))
+        while index < json.count, json[index] != UInt8(ascii: "\""), text.count < limit {
+            if json[index] == UInt8(ascii: "\\"), index + 1 < json.count {
+                if json[index + 1] != UInt8(ascii: "\""), json[index + 1] != UInt8(ascii: "/") {
+                    text.append(json[index])
+                }
+                index += 1
+            } else if json[index] == UInt8(ascii: "'") {
+                text.append(UInt8(ascii: "\\"))
+            }
+            text.append(json[index])
+            index += 1
+        }
+        text.append(UInt8(ascii: "'"))
+        return index + 1
+    }
 }

@@ -1,0 +1,42 @@
+/// A call that was sent, and the way to its result.
+public struct TaskHandle<Output: Decodable & Sendable>: Sendable {
+    /// The call's id.
+    public let id: TaskID
+    /// Whether this is an earlier, equal call that a unique task returned in place of a new one.
+    public let isExisting: Bool
+    private let app: TaskApp
+
+    package init(id: TaskID, isExisting: Bool = false, app: TaskApp) {
+        self.id = id
+        self.isExisting = isExisting
+        self.app = app
+    }
+
+    /// Waits for the task's value.
+    ///
+    /// - Throws: ``TaskFailure`` if the task failed, was revoked or expired; ``CeleriacError`` `.timedOut` if it has not
+    ///   ended in time, `.undecodable` if the value is of another type, `.cancelled`.
+    public func value(within timeout: Duration) async throws -> Output {
+        let record = try await app.drivers().results.outcome(of: id, within: timeout)
+        guard record.state == .success else {
+            throw record.failure
+                ?? TaskFailure(type: "TaskFailure", arguments: [.string("ended as \(record.state)")], module: nil)
+        }
+        return try record.value(as: Output.self)
+    }
+
+    /// Where the task stands; ``TaskState/pending`` when nothing is stored.
+    public func state() async throws(CeleriacError) -> TaskState {
+        try await record()?.state ?? .pending
+    }
+
+    /// What is stored of the task.
+    public func record() async throws(CeleriacError) -> TaskRecord? {
+        try await app.drivers().results.record(of: id)
+    }
+
+    /// Deletes what is stored of the task.
+    public func forget() async throws(CeleriacError) {
+        try await app.drivers().results.forget(id)
+    }
+}

@@ -1,0 +1,30 @@
+/// The URL of a server, whose password does not show.
+public struct ServerURL: Sendable, Hashable, ExpressibleByStringLiteral, CustomStringConvertible, CustomReflectable {
+    /// The URL as given, password included: for the driver only.
+    package let secret: String
+
+    /// Takes over a URL.
+    public init(_ text: String) { secret = text }
+    /// Takes over a URL.
+    public init(stringLiteral text: String) { secret = text }
+
+    /// The scheme in lower case: `amqp`, `redis`, `memory`; empty if there is none.
+    public var scheme: String {
+        secret.firstRange(of: "://").map { secret[..<$0.lowerBound].lowercased() } ?? ""
+    }
+
+    /// The URL with `***` for its password.
+    public var description: String {
+        guard let scheme = secret.firstRange(of: "://") else { return secret.contains("@") ? "***" : secret }
+        let rest = secret[scheme.upperBound...]
+        // The last `@` before the path ends the credentials; a password may hold unescaped ones.
+        let authority = rest.prefix { $0 != "/" && $0 != "?" }
+        guard let at = authority.lastIndex(of: "@") else { return secret }
+        let user = authority[..<at].prefix { $0 != ":" }
+        let hasPassword = user.endIndex != at
+        return secret[..<scheme.upperBound] + user + (hasPassword ? ":***" : "") + rest[at...]
+    }
+
+    /// Shows the description only, to `dump` and to debuggers.
+    public var customMirror: Mirror { Mirror(self, children: ["url": description]) }
+}

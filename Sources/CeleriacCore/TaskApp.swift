@@ -1,0 +1,233 @@
+internal import FoundationEssentials
+internal import Glibc
+internal import Synchronization
+
+/// An application: its settings, its tasks, and the drivers they share.
+///
+/// Nothing is connected before it is needed, so an application may be a global constant.
+public final class TaskApp: Sendable {
+    /// The application's name, for logs and for the state of its beat.
+    public let name: String
+    private let makeDrivers: @Sendable (Configuration) throws(CeleriacError) -> Drivers
+    private let state: Mutex<State>
+    /// Where results by message would go: one id per process, sent with every call as Celery does.
+    private let replyID = UUID().uuidString.lowercased()
+    private let origin = "gen\(getpid())@\(TaskApp.hostName)"
+
+    private struct State {
+        var configuration: Configuration
+        var drivers: Result<Drivers, CeleriacError>?
+        var tasks: [TaskName: TaskRegistration] = [:]
+        var duplicates: Set<TaskName> = []
+    }
+
+    /// An application whose drivers are made by a closure when first needed.
+    package init(
+        _ name: String,
+        configuration: Configuration,
+        drivers: @escaping @Sendable (Configuration) throws(CeleriacError) -> Drivers
+    ) {
+        self.name = name
+        makeDrivers = drivers
+        state = Mutex(State(configuration: configuration))
+    }
+
+    /// The machine's name, as node names carry it.
+    package static var hostName: String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    // MARK: Settings and drivers
+
+    /// The settings.
+    public var configuration: Configuration { state.withLock { $0.configuration } }
+
+    /// Changes the settings; of effect on the drivers only before they are first used.
+    package func configure(_ change: (inout Configuration) -> Void) {
+        state.withLock { change(&$0.configuration) }
+    }
+
+    /// The drivers, made when first asked for.
+    ///
+    /// - Throws: ``CeleriacError`` `.configuration` for URLs that no driver takes.
+    package func drivers() throws(CeleriacError) -> Drivers {
+        // Making drivers connects nothing and takes no time, so it may happen under the lock.
+        let result = state.withLock { state in
+            if let drivers = state.drivers { return drivers }
+            let configuration = state.configuration
+            let made = Result { () throws(CeleriacError) in try makeDrivers(configuration) }
+            state.drivers = made
+            return made
+        }
+        return try result.get()
+    }
+
+    /// Sends what is buffered and disconnects; the application cannot be used afterwards.
+    public func close(grace: Duration = .seconds(5)) async {
+        guard case .success(let drivers)? = state.withLock({ $0.drivers }) else { return }
+        await drivers.broker.close(grace: grace)
+        await drivers.results.close()
+    }
+
+    // MARK: Tasks
+
+    func register(_ task: TaskRegistration) {
+        state.withLock { state in
+            if state.tasks.updateValue(task, forKey: task.name) != nil { state.duplicates.insert(task.name) }
+        }
+    }
+
+    /// The registered tasks in order of their names.
+    package var tasks: [TaskRegistration] {
+        state.withLock { $0.tasks.values.sorted { $0.name < $1.name } }
+    }
+
+    /// Checks what can be checked before work begins.
+    ///
+    /// - Throws: ``CeleriacError`` `.configuration` if two tasks have one name.
+    package func validate() throws(CeleriacError) {
+        let duplicates = state.withLock { $0.duplicates.sorted() }
+        guard duplicates.isEmpty else {
+            let names = duplicates.map(\.rawValue).joined(separator: ", ")
+            throw CeleriacError(.configuration, "more than one task is named \(names)")
+        }
+    }
+
+    // MARK: Calling
+
+    /// A call by name, of a task whose code is elsewhere: another program, another language.
+    ///
+    /// ```swift
+    /// let total = try await app.signature("proj.add", 2, 3, returning: Int.self).apply().value(within: .seconds(10))
+    /// ```
+    public func signature<Output: Decodable & Sendable, each Argument: Codable & Sendable>(
+        _ task: TaskName,
+        _ argument: repeat each Argument,
+        keywords: [String: JSONValue] = [:],
+        returning type: Output.Type = JSONValue.self
+    ) -> Signature<Output> {
+        let payload = Result { () throws(CeleriacError) in
+            Payload(
+                positional: try PayloadCoding.encode(PositionalArguments(repeat each argument), sortedKeys: true),
+                keywords: try PayloadCoding.encode(keywords, sortedKeys: true)
+            )
+        }
+        return Signature(task: task, payload: payload, options: TaskOptions(), app: self)
+    }
+
+    /// A call by name with any number of arguments.
+    public func signature(
+        _ task: TaskName,
+        arguments: [JSONValue],
+        keywords: [String: JSONValue] = [:]
+    ) -> Signature<JSONValue> {
+        let payload = Result { () throws(CeleriacError) in
+            Payload(
+                positional: try PayloadCoding.encode(arguments, sortedKeys: true),
+                keywords: try PayloadCoding.encode(keywords, sortedKeys: true)
+            )
+        }
+        return Signature(task: task, payload: payload, options: TaskOptions(), app: self)
+    }
+
+    /// The handle of a call made elsewhere.
+    public func handle<Output: Decodable & Sendable>(
+        _ id: TaskID,
+        returning type: Output.Type = JSONValue.self
+    ) -> TaskHandle<Output> {
+        TaskHandle(id: id, app: self)
+    }
+
+    /// Sends one call.
+    ///
+    /// The lock of a unique call is taken first and freed if the call was surely not sent. After an indeterminate
+    /// publish it stays: repeating under the same id passes it, a different call does not.
+    func enqueue(
+        _ task: TaskName,
+        payload: Payload,
+        taskOptions: TaskOptions,
+        callOptions: CallOptions
+    ) async throws(CeleriacError) -> (id: TaskID, isExisting: Bool) {
+        let drivers = try drivers()
+        let configuration = configuration
+        let now = configuration.time.now
+        var message = message(task, payload: payload, taskOptions, callOptions, now: now)
+        guard message.body.count <= configuration.maximumBodySize else {
+            throw CeleriacError(
+                .tooLarge,
+                "a call of \(task) takes \(message.body.count) octets; the limit is \(configuration.maximumBodySize)"
+            )
+        }
+
+        let unique = callOptions.unique ?? taskOptions.unique
+        let delay = message.eta.map { Duration.seconds($0.timeIntervalSince(now)) }.flatMap {
+            $0 > .seconds(1) ? $0 : nil
+        }
+        var lock: UniqueLock?
+        if let unique {
+            let wanted = UniqueLock(task: task, payload: payload, lease: unique.lease + (delay ?? .zero))
+            wanted.write(to: &message.headers)
+            switch try await drivers.locks.acquire(wanted.key, owner: message.id.rawValue, lease: wanted.lease) {
+            case .acquired: lock = wanted
+            case .held(let owner, let remaining):
+                if unique.onConflict == .returnExisting { return (TaskID(owner), true) }
+                throw CeleriacError(
+                    .alreadyQueued,
+                    "an equal call of \(task) is queued or running as \(owner); its lock ends in \(remaining) at the latest",
+                    conflict: CeleriacError.Conflict(existing: TaskID(owner), remaining: remaining)
+                )
+            }
+        }
+
+        let queue = callOptions.queue ?? taskOptions.queue ?? configuration.defaultQueue
+        // No expiration on a delayed message: it would cut its stay in the delay queues short.
+        let expiration =
+            delay == nil ? message.expires.map { Duration.seconds(max(0, $0.timeIntervalSince(now))) } : nil
+        do {
+            try await drivers.broker.publish(
+                message.encoded(expiration: expiration),
+                to: Route(to: configuration.declaration(of: queue)),
+                delay: delay,
+                within: callOptions.publishTimeout ?? configuration.publishTimeout
+            )
+        } catch {
+            if let lock, !error.isIndeterminate {
+                // The publish's own error is what the caller must see; a lock that cannot be freed ends with its lease.
+                _ = try? await drivers.locks.release(lock.key, owner: message.id.rawValue)
+            }
+            throw error
+        }
+        return (message.id, false)
+    }
+
+    private func message(
+        _ task: TaskName,
+        payload: Payload,
+        _ taskOptions: TaskOptions,
+        _ callOptions: CallOptions,
+        now: Date
+    ) -> TaskMessage {
+        let id = callOptions.id ?? TaskID(UUID().uuidString.lowercased())
+        var message = TaskMessage(id: id, task: task, body: payload.body)
+        if let running = TaskContext.current {
+            message.root = running.rootID
+            message.parent = running.id
+        }
+        message.shadow = callOptions.shadow
+        message.eta = callOptions.eta ?? callOptions.countdown.map { now.addingTimeInterval($0.inSeconds) }
+        message.expires =
+            callOptions.expiresAt
+            ?? (callOptions.expires ?? taskOptions.expires).map { now.addingTimeInterval($0.inSeconds) }
+        message.priority = callOptions.priority ?? taskOptions.priority ?? 0
+        message.ignoresResult = callOptions.ignoresResult
+        message.timeLimits.soft = callOptions.timeLimit
+        message.headers = callOptions.headers
+        message.argumentsText = PythonText.repr(ofJSON: payload.positional, isTuple: true)
+        message.keywordsText = PythonText.repr(ofJSON: payload.keywords)
+        message.origin = origin
+        message.replyTo = replyID
+        return message
+    }
+}

@@ -1,0 +1,247 @@
+internal import CeleriacCore
+internal import FoundationEssentials
+internal import Glibc
+
+// Every path here keeps one order: follow-ups confirmed, outcome stored, lock freed, delivery acknowledged. What cannot be
+// done gives the message back, so that another attempt does it.
+extension Worker {
+    func wantsResult(_ message: TaskMessage, of task: TaskRegistration) -> Bool {
+        !(message.ignoresResult ?? task.options.ignoresResult)
+    }
+
+    func settle(
+        _ outcome: Outcome,
+        _ message: TaskMessage,
+        of task: TaskRegistration,
+        _ context: TaskContext,
+        runtime: Duration,
+        _ delivery: consuming Delivery,
+        _ drivers: Drivers
+    ) async {
+        let lock = UniqueLock(headers: message.headers)
+        let wantsResult = wantsResult(message, of: task)
+        let ttl = task.options.resultTTL ?? app.configuration.resultTTL
+        switch outcome {
+        case .success(let value):
+            if wantsResult {
+                let record = record(of: message, .success, value: value)
+                guard await store(record, ttl: ttl, drivers) else { return giveBack(delivery, message.id) }
+            }
+            await release(lock, of: message.id, drivers)
+            delivery.acknowledge()
+            emit(.succeeded(context, runtime: runtime))
+        case .failure(let failure):
+            if wantsResult {
+                let record = record(of: message, .failure, failure)
+                guard await store(record, ttl: ttl, drivers) else { return giveBack(delivery, message.id) }
+            }
+            await release(lock, of: message.id, drivers)
+            delivery.acknowledge()
+            emit(.failed(context, failure))
+            logger.error("task failed", metadata: describe(message, failure))
+        case .retry(let delay, let failure):
+            await retry(
+                message,
+                after: delay,
+                failure,
+                lock,
+                stores: wantsResult ? ttl : nil,
+                context,
+                delivery,
+                drivers
+            )
+        case .deadLetter(let reason, let failure):
+            await deadLetter(reason, failure, id: message.id, lock: lock, context: context, delivery, drivers)
+        case .ignored:
+            await release(lock, of: message.id, drivers)
+            delivery.acknowledge()
+            emit(.succeeded(context, runtime: runtime))
+        case .givenBack:
+            giveBack(delivery, message.id)
+        }
+    }
+
+    private func retry(
+        _ message: TaskMessage,
+        after delay: Duration,
+        _ failure: TaskFailure,
+        _ lock: UniqueLock?,
+        stores ttl: Duration?,
+        _ context: TaskContext,
+        _ delivery: consuming Delivery,
+        _ drivers: Drivers
+    ) async {
+        let next = message.retried(after: delay, now: time.now)
+        if let lock {
+            // The lock must outlive the pause; if it cannot be renewed, the task still runs again.
+            _ = try? await drivers.locks.renew(lock.key, owner: message.id.rawValue, lease: lock.lease + delay)
+        }
+        guard await republish(next, delay: delay, delivery.queue, drivers) else {
+            return giveBack(delivery, message.id)
+        }
+        if let ttl {
+            guard await store(record(of: next, .retry, failure), ttl: ttl, drivers) else {
+                return giveBack(delivery, message.id)
+            }
+        }
+        delivery.acknowledge()
+        emit(.retried(context, failure, after: delay))
+        logger.notice("task will be retried", metadata: describe(message, failure) + [("after", "\(delay)")])
+    }
+
+    /// Puts a call that is due later back into the broker's keeping, unchanged.
+    func park(
+        _ message: TaskMessage,
+        for delay: Duration,
+        _ delivery: consuming Delivery,
+        _ drivers: Drivers
+    ) async {
+        guard await republish(message, delay: delay, delivery.queue, drivers) else {
+            return giveBack(delivery, message.id)
+        }
+        delivery.acknowledge()
+    }
+
+    func expire(_ message: TaskMessage, _ delivery: consuming Delivery, _ drivers: Drivers) async {
+        guard let task = tasks[message.task] else { return delivery.giveBack() }  // admission has checked it
+        if wantsResult(message, of: task) {
+            let ttl = task.options.resultTTL ?? app.configuration.resultTTL
+            guard await store(record(of: message, .revoked, .expired), ttl: ttl, drivers) else {
+                return giveBack(delivery, message.id)
+            }
+        }
+        await release(UniqueLock(headers: message.headers), of: message.id, drivers)
+        delivery.acknowledge()
+        emit(.expired(message.id))
+    }
+
+    /// Keeps a message that can never run, with the reason, and records the failure under its id if it has one.
+    func deadLetter(
+        _ reason: Admission.Reason,
+        _ failure: TaskFailure,
+        id: TaskID?,
+        lock: UniqueLock?,
+        context: TaskContext?,
+        _ delivery: consuming Delivery,
+        _ drivers: Drivers
+    ) async {
+        let queue = delivery.queue
+        let letter = delivery.message.deadLettered(
+            reason,
+            failure,
+            from: queue,
+            exchange: delivery.exchange,
+            routingKey: delivery.routingKey,
+            by: configuration.nodeName,
+            now: time.now
+        )
+        let route = Route(to: app.configuration.declaration(of: queue.deadLetters))
+        guard await publish(letter, to: route, delay: nil, drivers) else { return giveBack(delivery, id ?? "") }
+        if let id {
+            // Recorded whatever the message says of results: a call that cannot run must not look pending for ever.
+            let record = TaskRecord(task: id, state: .failure, failure: failure, at: time.now)
+            guard await store(record, ttl: app.configuration.resultTTL, drivers) else { return giveBack(delivery, id) }
+            await release(lock, of: id, drivers)
+        }
+        delivery.acknowledge()
+        emit(.deadLettered(id, failure, queue: queue.deadLetters))
+        logger.error(
+            "message dead-lettered",
+            metadata: [
+                ("queue", queue.deadLetters.rawValue), ("reason", reason.rawValue), ("id", id?.rawValue ?? "(none)"),
+                ("error", failure.description),
+            ]
+        )
+    }
+
+    // MARK: Steps
+
+    private func giveBack(_ delivery: consuming Delivery, _ id: TaskID) {
+        delivery.giveBack()
+        emit(.givenBack(id))
+    }
+
+    private func republish(_ message: TaskMessage, delay: Duration, _ queue: QueueName, _ drivers: Drivers) async
+        -> Bool
+    {
+        let route = Route(to: app.configuration.declaration(of: queue))
+        return await publish(message.encoded(), to: route, delay: delay > .seconds(1) ? delay : nil, drivers)
+    }
+
+    private func publish(_ message: Message, to route: Route, delay: Duration?, _ drivers: Drivers) async -> Bool {
+        do {
+            try await drivers.broker.publish(message, to: route, delay: delay, within: app.configuration.publishTimeout)
+            return true
+        } catch {
+            logger.error(
+                "cannot publish a follow-up; giving the message back",
+                metadata: [("queue", route.routingKey), ("error", error.description)]
+            )
+            return false
+        }
+    }
+
+    private func store(_ record: TaskRecord, ttl: Duration, _ drivers: Drivers) async -> Bool {
+        do {
+            try await drivers.results.store(record, ttl: ttl, within: configuration.resultTimeout)
+            return true
+        } catch {
+            logger.error(
+                "cannot store a result; giving the message back",
+                metadata: [("id", record.task.rawValue), ("error", error.description)]
+            )
+            return false
+        }
+    }
+
+    /// Best effort: that a task runs is worth knowing, not worth failing for.
+    func storeStarted(_ message: TaskMessage, of task: TaskRegistration, _ drivers: Drivers) async {
+        let value = JSONText.object([
+            ("pid", Array(String(getpid()).utf8)), ("hostname", JSONText.string(configuration.nodeName)),
+        ])
+        let ttl = task.options.resultTTL ?? app.configuration.resultTTL
+        do {
+            try await drivers.results.store(record(of: message, .started, value: value), ttl: ttl, within: .seconds(5))
+        } catch {
+            logger.debug("cannot record the start of a task", metadata: [("error", error.description)])
+        }
+    }
+
+    private func release(_ lock: UniqueLock?, of id: TaskID, _ drivers: Drivers) async {
+        guard let lock else { return }
+        do {
+            try await drivers.locks.release(lock.key, owner: id.rawValue)
+        } catch {
+            logger.warning(
+                "cannot free a unique task's lock; it ends with its lease",
+                metadata: [("id", id.rawValue), ("error", error.description)]
+            )
+        }
+    }
+
+    private func record(of message: TaskMessage, _ state: TaskState, value: [UInt8]) -> TaskRecord {
+        TaskRecord(
+            task: message.id,
+            state: state,
+            value: value,
+            at: time.now,
+            group: message.group,
+            parent: message.parent
+        )
+    }
+
+    private func record(of message: TaskMessage, _ state: TaskState, _ failure: TaskFailure) -> TaskRecord {
+        TaskRecord(
+            task: message.id,
+            state: state,
+            failure: failure,
+            at: time.now,
+            group: message.group,
+            parent: message.parent
+        )
+    }
+
+    private func describe(_ message: TaskMessage, _ failure: TaskFailure) -> [(String, String)] {
+        [("task", message.displayName), ("id", message.id.rawValue), ("error", failure.description)]
+    }
+}

@@ -1,0 +1,134 @@
+internal import CeleriacCore
+internal import FoundationEssentials
+
+extension Worker {
+    /// Takes one delivery from admission to settlement.
+    func handle(_ delivery: consuming Delivery, _ drivers: Drivers) async {
+        let now = time.now
+        let admission = Admission.decide(
+            delivery.message,
+            now: now,
+            maximumBodySize: app.configuration.maximumBodySize
+        ) { tasks[$0] != nil }
+
+        switch admission {
+        case .run(let message, let wait):
+            await run(message, after: wait, delivery, drivers)
+        case .park(let message, let delay):
+            await park(message, for: delay, delivery, drivers)
+        case .expired(let message):
+            await expire(message, delivery, drivers)
+        case .deadLetter(let reason, let failure, let id):
+            let lock = UniqueLock(headers: delivery.message.headers)
+            await deadLetter(reason, failure, id: id, lock: lock, context: nil, delivery, drivers)
+        }
+    }
+
+    private func run(
+        _ message: TaskMessage,
+        after wait: Duration?,
+        _ delivery: consuming Delivery,
+        _ drivers: Drivers
+    ) async {
+        guard let task = tasks[message.task] else { return delivery.giveBack() }  // admission has checked it
+        if let wait { try? await time.sleep(for: wait) }
+        guard await slots.acquire() else {
+            emit(.givenBack(message.id))
+            return delivery.giveBack()
+        }
+        let timeLimit = Self.shortest(message.timeLimits.soft ?? task.options.timeLimit, message.timeLimits.hard)
+        let context = TaskContext(
+            message: message,
+            queue: delivery.queue,
+            isRedelivered: delivery.isRedelivered,
+            deadline: timeLimit.map { time.now.addingTimeInterval($0.inSeconds) },
+            logger: logger
+        )
+        if task.options.tracksStarted, wantsResult(message, of: task) {
+            await storeStarted(message, of: task, drivers)
+        }
+        emit(.started(context))
+        let began = ContinuousClock.now
+        let (end, reason) = await runBody(of: task, context, message, timeLimit: timeLimit, drivers)
+        slots.release()
+
+        let outcome = judge(end, reason, of: message, task)
+        await settle(outcome, message, of: task, context, runtime: began.duration(to: .now), delivery, drivers)
+    }
+
+    private static func shortest(_ left: Duration?, _ right: Duration?) -> Duration? {
+        guard let left, let right else { return left ?? right }
+        return min(left, right)
+    }
+
+    private func judge(
+        _ end: BodyEnd,
+        _ reason: BodyRun.CancelReason?,
+        of message: TaskMessage,
+        _ task: TaskRegistration
+    ) -> Outcome {
+        switch end {
+        case .value(let value): return .success(value)
+        case .abandoned: return .givenBack
+        case .error(let error):
+            var generator = SystemRandomNumberGenerator()
+            return Outcome.judge(
+                error,
+                of: message,
+                policy: task.options.retry ?? app.configuration.retry,
+                wasTimeLimited: reason == .timeLimit,
+                wasStopped: reason == .stopping,
+                using: &generator
+            )
+        }
+    }
+
+    /// Runs the body under its time limit, keeping a unique call's lock alive meanwhile.
+    private func runBody(
+        of task: TaskRegistration,
+        _ context: TaskContext,
+        _ message: TaskMessage,
+        timeLimit: Duration?,
+        _ drivers: Drivers
+    ) async -> (BodyEnd, BodyRun.CancelReason?) {
+        let run = BodyRun()
+        bodies.insert(run)
+        defer { bodies.remove(run) }
+        let lock = UniqueLock(headers: message.headers)
+        let perform = task.perform
+        run.start {
+            try await TaskContext.$current.withValue(context) { try await perform(context, message.body) }
+        }
+        guard timeLimit != nil || lock != nil else { return (await run.end(), run.cancelReason) }
+
+        return await withTaskGroup(of: Void.self) { group in
+            if let timeLimit {
+                group.addTask { [time] in
+                    guard (try? await time.sleep(for: timeLimit)) != nil else { return }
+                    run.cancel(.timeLimit)
+                }
+            }
+            if let lock { group.addTask { await self.keep(lock, of: message.id, drivers) } }
+            let end = await run.end()
+            group.cancelAll()
+            return (end, run.cancelReason)
+        }
+    }
+
+    /// Renews a unique call's lock at a third of its lease until cancelled.
+    ///
+    /// A lock lost meanwhile does not stop the task: it reduces duplicates, it does not guard them.
+    private func keep(_ lock: UniqueLock, of id: TaskID, _ drivers: Drivers) async {
+        repeat {
+            do {
+                if try await !drivers.locks.renew(lock.key, owner: id.rawValue, lease: lock.lease) {
+                    logger.warning("unique task lost its lock while running", metadata: [("id", id.rawValue)])
+                    return
+                }
+            } catch {
+                guard error.code != .cancelled else { return }
+                logger.warning("cannot renew a unique task's lock", metadata: [("error", error.description)])
+            }
+        } while (try? await time.sleep(for: lock.lease / 3)) != nil
+    }
+}
