@@ -50,7 +50,7 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
         suite("TransportTests", ["Transport"]),
         suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),
-        suite("ContractTests", ["CeleriacCore", "TestSupport"]),
+        suite("ContractTests", ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "TestSupport"]),
         suite("CeleriacWorkerTests", ["CeleriacWorker"]),
         suite("RedisTests", ["Redis", "Transport"]),
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore"]),
