@@ -48,5 +48,10 @@ let package = Package(
         program("quickstart", at: "Examples/quickstart"),
 
         suite("TransportTests", ["Transport"]),
+        suite("CeleriacWorkerTests", ["CeleriacWorker"]),
+        suite("RedisTests", ["Redis", "Transport"]),
+        suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore"]),
+        suite("AMQPTests", ["AMQP"]),
+        suite("AMQPIntegrationTests", ["AMQP"]),
     ]
 )
