@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the documentation of every library that has a catalogue (Sources/X/X.docc) into .build/docs, showing DocC's
-# warnings. The umbrella's catalogue also describes the libraries without one of their own. SWIFT chooses the swift command.
+# warnings. What the umbrella re-exports is described there. SWIFT chooses the swift command.
 set -euo pipefail
 
 scripts=$(dirname "$(realpath "$0")")
@@ -21,30 +21,27 @@ if [[ ! -d ${catalogues[0]} ]]; then
     exit 66
 fi
 
-"$swift" package dump-symbol-graph --minimum-access-level public --skip-synthesized-members
-graphs=$(dirname "$("$swift" build --show-bin-path)")/symbolgraph
-work=.build/docs-work
+work=$PWD/.build/docs-work
 output=.build/docs
-rm -rf "$work" "$output"
-mkdir -p "$work/archives"
+graphs=$work/graphs
+rm -rf "$work/inputs" "$work/archives" "$output"
+mkdir -p "$graphs" "$work/archives"
 
-own=()
-for catalogue in "${catalogues[@]}"; do own+=("$(basename "$catalogue" .docc)"); done
+# A build directory of its own: the flags would make the ordinary one be built anew. (`swift package dump-symbol-graph`
+# stumbles over the test bundle's module.)
+emit=(-emit-symbol-graph -emit-symbol-graph-dir "$graphs" -symbol-graph-minimum-access-level public)
+emit+=(-symbol-graph-skip-synthesized-members)
+flags=()
+for flag in "${emit[@]}"; do flags+=(-Xswiftc "$flag"); done
+"$swift" build --scratch-path "$work/build" "${flags[@]}"
 
 archives=()
 for catalogue in "${catalogues[@]}"; do
     name=$(basename "$catalogue" .docc)
-    mkdir -p "$work/$name"
-    for source in Sources/*/; do
-        module=$(basename "$source")
-        # The umbrella speaks for the family's other libraries, which users meet through it.
-        if [[ $module == "$name" ]] ||
-            { [[ $name == Celeriac && $module == Celeriac* ]] && [[ " ${own[*]} " != *" $module "* ]]; }; then
-            find "$graphs" -maxdepth 1 \( -name "$module.symbols.json" -o -name "$module@*.symbols.json" \) \
-                -exec cp {} "$work/$name/" \;
-        fi
-    done
-    "$docc" convert "$catalogue" --additional-symbol-graph-dir "$work/$name" \
+    mkdir -p "$work/inputs/$name"
+    find "$graphs" -maxdepth 1 \( -name "$name.symbols.json" -o -name "$name@*.symbols.json" \) \
+        -exec cp {} "$work/inputs/$name/" \;
+    "$docc" convert "$catalogue" --additional-symbol-graph-dir "$work/inputs/$name" \
         --fallback-display-name "$name" --fallback-bundle-identifier "$name" \
         --output-path "$work/archives/$name.doccarchive"
     archives+=("$work/archives/$name.doccarchive")
@@ -55,5 +52,4 @@ if ((${#archives[@]} == 1)); then
 else
     "$docc" merge "${archives[@]}" --synthesized-landing-page-name Celeriac --output-path "$output"
 fi
-rm -rf "$work"
 echo "Documentation: $output (serve it with: python3 -m http.server --directory $output)"
