@@ -47,7 +47,10 @@ let package = Package(
         program("demo", at: "Workers/demo"),
         program("quickstart", at: "Examples/quickstart"),
 
+        .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
         suite("TransportTests", ["Transport"]),
+        suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),
+        suite("ContractTests", ["CeleriacCore", "TestSupport"]),
         suite("CeleriacWorkerTests", ["CeleriacWorker"]),
         suite("RedisTests", ["Redis", "Transport"]),
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore"]),

@@ -10,7 +10,7 @@ public final class AMQPChannel: Sendable {
     /// The number of the channel on its connection.
     public let number: UInt16
 
-    let instance: UInt64
+    package let instance: UInt64
     let mailbox: ChannelMailbox
 
     init(connection: AMQPConnection, number: UInt16, instance: UInt64, mailbox: ChannelMailbox) {
