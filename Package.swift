@@ -42,13 +42,17 @@ let package = Package(
         room("CeleriacRedis", ["CeleriacCore", "Redis"]),
         room("CeleriacWorker", ["CeleriacCore"]),
         room("CeleriacBeat", ["CeleriacCore"]),
-        room("Celeriac", ["CeleriacCore", "CeleriacAMQP", "CeleriacRedis", "CeleriacWorker", "CeleriacBeat"]),
+        room(
+            "Celeriac",
+            ["Transport", "CeleriacCore", "CeleriacAMQP", "CeleriacRedis", "CeleriacWorker", "CeleriacBeat"]
+        ),
 
         program("demo", at: "Workers/demo"),
         program("quickstart", at: "Examples/quickstart"),
 
         .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
         suite("TransportTests", ["Transport"]),
+        suite("CeleriacTests", ["Celeriac", "quickstart"]),
         suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),
         suite("ContractTests", ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "TestSupport"]),
         suite("CeleriacWorkerTests", ["CeleriacWorker"]),
