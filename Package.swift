@@ -49,6 +49,7 @@ let package = Package(
 
         program("demo", at: "Workers/demo"),
         program("quickstart", at: "Examples/quickstart"),
+        program("celeriac-bench", at: "Benchmarks/celeriac-bench", ["Celeriac", "CeleriacCore"]),
 
         .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
         suite("TransportTests", ["Transport"]),
