@@ -169,7 +169,7 @@ public final class TaskApp: Sendable {
         if let unique {
             let wanted = UniqueLock(task: task, payload: payload, lease: unique.lease + (delay ?? .zero))
             wanted.write(to: &message.headers)
-            switch try await drivers.locks.acquire(wanted.key, owner: message.id.rawValue, lease: wanted.lease) {
+            switch try await acquire(wanted, of: message.id, isNew: callOptions.id == nil, drivers) {
             case .acquired: lock = wanted
             case .held(let owner, let remaining):
                 if unique.onConflict == .returnExisting { return (TaskID(owner), true) }
@@ -182,9 +182,11 @@ public final class TaskApp: Sendable {
         }
 
         let queue = callOptions.queue ?? taskOptions.queue ?? configuration.defaultQueue
-        // No expiration on a delayed message: it would cut its stay in the delay queues short.
+        // No expiration on a delayed message: it would cut its stay in the delay queues short. Nor on a unique one: what
+        // the broker drops frees no lock, so the worker has to see that the call has expired.
         let expiration =
-            delay == nil ? message.expires.map { Duration.seconds(max(0, $0.timeIntervalSince(now))) } : nil
+            delay == nil && lock == nil
+            ? message.expires.map { Duration.seconds(max(0, $0.timeIntervalSince(now))) } : nil
         do {
             try await drivers.broker.publish(
                 message.encoded(expiration: expiration),
@@ -193,13 +195,34 @@ public final class TaskApp: Sendable {
                 within: callOptions.publishTimeout ?? configuration.publishTimeout
             )
         } catch {
-            if let lock, !error.isIndeterminate {
-                // The publish's own error is what the caller must see; a lock that cannot be freed ends with its lease.
-                _ = try? await drivers.locks.release(lock.key, owner: message.id.rawValue)
-            }
+            if let lock, !error.isIndeterminate { await release(lock, of: message.id, drivers) }
             throw error
         }
         return (message.id, false)
+    }
+
+    private func acquire(
+        _ lock: UniqueLock,
+        of id: TaskID,
+        isNew: Bool,
+        _ drivers: Drivers
+    ) async throws(CeleriacError) -> LockOutcome {
+        do {
+            return try await drivers.locks.acquire(lock.key, owner: id.rawValue, lease: lock.lease)
+        } catch {
+            // The lock may have been taken all the same. Under an id of the caller's own it may belong to an earlier call.
+            if isNew { await release(lock, of: id, drivers) }
+            throw error
+        }
+    }
+
+    /// Frees the lock of a call that was not sent.
+    private func release(_ lock: UniqueLock, of id: TaskID, _ drivers: Drivers) async {
+        // In a task of its own: the caller's may be cancelled, which must not leave the lock behind.
+        await Task {
+            // The caller is to see the first error; a lock that cannot be freed ends with its lease.
+            _ = try? await drivers.locks.release(lock.key, owner: id.rawValue)
+        }.value
     }
 
     private func message(

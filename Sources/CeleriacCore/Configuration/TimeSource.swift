@@ -40,6 +40,9 @@ extension Duration {
         let (seconds, attoseconds) = components
         let (product, overflows) = seconds.multipliedReportingOverflow(by: 1000)
         guard !overflows else { return seconds < 0 ? 1 : .max }
-        return max(1, product + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+        let (sum, isTooMuch) = product.addingReportingOverflow(
+            (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
+        )
+        return isTooMuch ? .max : max(1, sum)
     }
 }

@@ -53,11 +53,11 @@ extension TaskMessage {
         case "expires": expires = try time(value, of: "expires")
         case "group": group = value.string
         case "group_index": groupIndex = value.int
-        case "retries": retries = max(0, value.int ?? 0)
+        case "retries": retries = Self.count(value.int)
         case "timelimit":
             let limits = value.array ?? []
-            timeLimits.hard = limits.first?.limit
-            timeLimits.soft = limits.count > 1 ? limits[1].limit : nil
+            timeLimits.hard = Self.limit(limits.first?.double)
+            timeLimits.soft = limits.count > 1 ? Self.limit(limits[1].double) : nil
         case "root_id": if let text = value.string { root = TaskID(text) }
         case "parent_id": parent = value.string.map { TaskID($0) }
         case "argsrepr": argumentsText = value.string
@@ -73,6 +73,15 @@ extension TaskMessage {
         case let name where name.hasPrefix("x-first-death-") || name.hasPrefix("x-last-death-"): break
         default: headers.append(header.name, value)
         }
+    }
+
+    /// A count within bounds that arithmetic on it cannot leave, whatever the sender says.
+    private static func count(_ value: Int?) -> Int { min(max(0, value ?? 0), Int(Int32.max)) }
+
+    /// A limit in seconds; zero and null mean none, as does what no clock reaches.
+    private static func limit(_ seconds: Double?) -> Duration? {
+        guard let seconds, seconds > 0, seconds < 1e12 else { return nil }
+        return .seconds(seconds)
     }
 
     private func time(_ value: HeaderValue, of name: String) throws(MessageDefect) -> Date? {
@@ -99,6 +108,8 @@ extension TaskMessage {
         } catch {
             throw MessageDefect("no header \"task\", and the body is not a protocol 1 task: \(error.brief)")
         }
+        guard !call.id.isEmpty else { throw MessageDefect("the message has no task id") }
+        guard !call.task.isEmpty else { throw MessageDefect("the message names no task", task: TaskID(call.id)) }
         guard call.callbacks.isNothing, call.errbacks.isNothing, call.chord.isNothing else {
             throw MessageDefect("links of protocol 1 messages are not supported", task: TaskID(call.id))
         }
@@ -109,14 +120,14 @@ extension TaskMessage {
         takeProperties(of: message)
         eta = try time(call.eta.map { .string($0) } ?? .null, of: "eta")
         expires = try time(call.expires.map { .string($0) } ?? .null, of: "expires")
-        retries = max(0, call.retries ?? 0)
+        retries = Self.count(call.retries)
         group = call.group ?? call.taskset
         groupIndex = call.group_index
         argumentsText = PythonText.tuple(call.args?.array ?? [])
         keywordsText = PythonText.repr(of: call.kwargs ?? [:])
         if let limits = call.timelimit {
-            timeLimits.hard = limits.first?.map { .seconds($0) }
-            timeLimits.soft = limits.count > 1 ? limits[1].map { .seconds($0) } : nil
+            timeLimits.hard = Self.limit(limits.first ?? nil)
+            timeLimits.soft = limits.count > 1 ? Self.limit(limits[1]) : nil
         }
     }
 
@@ -148,14 +159,6 @@ extension JSONValue? {
         case .array(let elements)?: elements.isEmpty
         default: false
         }
-    }
-}
-
-extension HeaderValue {
-    /// A limit in seconds; zero and null mean none.
-    fileprivate var limit: Duration? {
-        guard let seconds = double, seconds > 0, seconds < 1e12 else { return nil }
-        return .seconds(seconds)
     }
 }
 

@@ -117,7 +117,8 @@ extension TaskMessage {
         return Message(
             contentType: contentType,
             contentEncoding: contentEncoding,
-            correlationID: id.rawValue,
+            // A property holds 255 octets; the id of a foreign call may be longer, and is in the headers all the same.
+            correlationID: id.rawValue.utf8.count <= 255 ? id.rawValue : nil,
             replyTo: replyTo ?? "",
             priority: priority,
             isPersistent: isPersistent,

@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// Whether and when a failed task runs again.
 public struct RetryPolicy: Sendable {
     /// How often the task may run in all, the first time included; at least 1.
@@ -74,11 +76,10 @@ public struct RetryPolicy: Sendable {
     /// - Parameter retries: How often the task has been retried before this failure.
     /// - Returns: `nil` when the attempts are used up.
     public func delay(afterRetries retries: Int, using generator: inout some RandomNumberGenerator) -> Duration? {
-        guard retries + 1 < attempts else { return nil }
-        var seconds = initial.inSeconds
-        // Multiplied step by step, so that a large count ends at the maximum instead of at infinity.
-        for _ in 0..<retries where seconds < maximum.inSeconds { seconds *= factor }
-        seconds = max(0, min(seconds, maximum.inSeconds))
+        guard retries < max(1, attempts) - 1 else { return nil }
+        let grown = initial.inSeconds * pow(factor, Double(retries))
+        // No pause at all times an infinite growth is no number.
+        let seconds = grown.isNaN ? 0 : max(0, min(grown, maximum.inSeconds))
         return .seconds(jitter ? Double.random(in: 0...seconds, using: &generator) : seconds)
     }
 }

@@ -36,6 +36,8 @@ package struct UniqueLock: Sendable, Hashable {
 
     private static let keyHeader = "x-celeriac-unique"
     private static let leaseHeader = "x-celeriac-unique-lease-ms"
+    /// Ten years.
+    private static let longestLease = 10 * 365 * 86_400_000
 
     package init(task: TaskName, payload: Payload, lease: Duration) {
         let positional = String(decoding: payload.positional, as: UTF8.self)
@@ -48,7 +50,8 @@ package struct UniqueLock: Sendable, Hashable {
     package init?(headers: MessageHeaders) {
         guard let key = headers[Self.keyHeader]?.string else { return nil }
         self.key = key
-        lease = .milliseconds(headers[Self.leaseHeader]?.int ?? 3_600_000)
+        // Bounded, because it is renewed at a third: what another program wrote must not make that a busy loop.
+        lease = .milliseconds(min(max(1000, headers[Self.leaseHeader]?.int ?? 3_600_000), Self.longestLease))
     }
 
     package func write(to headers: inout MessageHeaders) {
