@@ -3,7 +3,7 @@ internal import Synchronization
 /// How far a worker has been told to stop; it only advances, and waiters see each step.
 final class StopSignal: Sendable {
     enum Phase: Int, Comparable, Sendable {
-        case running, draining, now, ended
+        case running, draining, now, abandoned, ended
 
         static func < (left: Phase, right: Phase) -> Bool { left.rawValue < right.rawValue }
     }

@@ -31,10 +31,12 @@ extension Worker {
         _ drivers: Drivers
     ) async {
         guard let task = tasks[message.task] else { return delivery.giveBack() }  // admission has checked it
-        if let wait { try? await time.sleep(for: wait) }
-        guard await slots.acquire() else {
-            emit(.givenBack(message.id))
-            return delivery.giveBack()
+        if let wait, (try? await time.sleep(for: wait)) == nil { return giveBack(delivery, message.id) }
+        guard await slots.acquire() else { return giveBack(delivery, message.id) }
+        // The wait for a slot may have been long (wire document §5.1, step 5).
+        if let expires = message.expires, expires < time.now {
+            slots.release()
+            return await expire(message, delivery, drivers)
         }
         let timeLimit = Self.shortest(message.timeLimits.soft ?? task.options.timeLimit, message.timeLimits.hard)
         let context = TaskContext(

@@ -23,6 +23,8 @@ public final class Worker: Sendable {
 
     /// After being cancelled at the end of the grace period, a body has this long to react.
     static let cancellationGrace = Duration.seconds(1)
+    /// A delivery whose settlement failed is kept for so long before it goes back.
+    static let pauseBeforeGivingBack = Duration.seconds(1)
 
     /// A worker for the tasks an application has defined so far.
     ///
@@ -58,9 +60,46 @@ public final class Worker: Sendable {
     public func run() async throws(CeleriacError) {
         try app.validate()
         let drivers = try app.drivers()
+        let prefetch = max(1, configuration.prefetch ?? 4 * configuration.concurrency)
+        guard let consumer = try await start(drivers, prefetch: prefetch) else { return }
+        emit(.ready)
+
+        let result = await withTaskCancellationHandler {
+            await work(consumer, lanes: prefetch, drivers: drivers)
+        } onCancel: {
+            stopNow()
+        }
+        try result.get()
+    }
+
+    /// Connects and subscribes, unless the worker is stopped before it could.
+    private func start(_ drivers: Drivers, prefetch: Int) async throws(CeleriacError) -> (any MessageConsumer)? {
+        let result = await withTaskGroup(of: Result<(any MessageConsumer)?, CeleriacError>.self) { group in
+            group.addTask {
+                do throws(CeleriacError) {
+                    return .success(try await self.subscribe(drivers, prefetch: prefetch))
+                } catch {
+                    return error.code == .cancelled ? .success(nil) : .failure(error)
+                }
+            }
+            group.addTask { [stop] in
+                _ = await stop.wait(beyond: .running)
+                return .success(nil)
+            }
+            let first = await group.next() ?? .success(nil)
+            group.cancelAll()
+            guard case .success(nil) = first else { return first }
+            for await late in group {
+                if case .success(let consumer?) = late { await consumer.stop() }
+            }
+            return first
+        }
+        return try result.get()
+    }
+
+    private func subscribe(_ drivers: Drivers, prefetch: Int) async throws(CeleriacError) -> any MessageConsumer {
         try await drivers.broker.open(within: configuration.startupTimeout)
         try await drivers.results.open(within: configuration.startupTimeout)
-        let prefetch = max(1, configuration.prefetch ?? 4 * configuration.concurrency)
         let declarations = queues.map { app.configuration.declaration(of: $0) }
         for declaration in declarations {
             if let difference = try await drivers.broker.declare(declaration) {
@@ -70,15 +109,7 @@ public final class Worker: Sendable {
                 )
             }
         }
-        let consumer = try await drivers.broker.consume(declarations, prefetch: prefetch)
-        emit(.ready)
-
-        let result = await withTaskCancellationHandler {
-            await work(consumer, lanes: prefetch, drivers: drivers)
-        } onCancel: {
-            stopNow()
-        }
-        try result.get()
+        return try await drivers.broker.consume(declarations, prefetch: prefetch)
     }
 
     /// Stops taking messages, lets running bodies finish within the grace period, gives back the rest, and ends
@@ -99,18 +130,36 @@ public final class Worker: Sendable {
     ) async -> Result<Void, CeleriacError> {
         // Not a child: cancelling `run()` must reach the bodies in steps, and a cancelled supervisor could not wait.
         let supervisor = Task { await superviseStop(of: consumer) }
-        let failure = await withTaskGroup(of: CeleriacError?.self) { group in
-            for _ in 0..<lanes { group.addTask { await self.lane(consumer, drivers) } }
-            var failure: CeleriacError?
-            for await laneFailure in group where laneFailure != nil {
-                failure = failure ?? laneFailure
-                stop.advance(to: .draining)  // a subscription that is lost for good is lost for every lane
+        let failure = await withTaskGroup(of: LaneEnd.self) { group in
+            for _ in 0..<lanes { group.addTask { .ended(await self.lane(consumer, drivers)) } }
+            group.addTask { [stop] in
+                _ = await stop.wait(beyond: .now)
+                return .timeIsUp
             }
+            var failure: CeleriacError?
+            var running = lanes
+            while running > 0, let end = await group.next() {
+                switch end {
+                case .ended(let laneFailure?):
+                    running -= 1
+                    failure = failure ?? laneFailure
+                    stop.advance(to: .draining)  // a subscription that is lost for good is lost for every lane
+                case .ended(nil): running -= 1
+                // Waits for a broker or a backend that is away end now, and their messages go back.
+                case .timeIsUp: group.cancelAll()
+                }
+            }
+            group.cancelAll()
             return failure
         }
         stop.advance(to: .ended)
         await supervisor.value
         return failure.map { .failure($0) } ?? .success(())
+    }
+
+    private enum LaneEnd: Sendable {
+        case ended(CeleriacError?)
+        case timeIsUp
     }
 
     private func lane(_ consumer: any MessageConsumer, _ drivers: Drivers) async -> CeleriacError? {
@@ -128,17 +177,21 @@ public final class Worker: Sendable {
         guard let phase = await stop.wait(beyond: .running), phase < .ended else { return await consumer.stop() }
         emit(.stopping(running: bodies.count))
         slots.close()
-        // Both at once: a consumer that cannot be stopped, its broker being away, must not use up the grace period.
-        async let stopped: Void = consumer.stop()
-        if phase == .draining { await pause(configuration.grace, beyond: .draining) }
-        bodies.cancelAll()
-        await pause(Self.cancellationGrace, beyond: .now)
-        bodies.abandonAll()
-        await stopped
+        await withTaskGroup(of: Void.self) { group in
+            // Beside the rest: a consumer that cannot be stopped, its broker being away, must not use up the grace period.
+            group.addTask { await consumer.stop() }
+            if phase == .draining { await pause(configuration.grace, beyond: .draining) }
+            bodies.cancelAll()
+            await pause(Self.cancellationGrace, beyond: .now)
+            bodies.abandonAll()
+            guard stop.phase < .ended else { return }
+            stop.advance(to: .abandoned)
+            group.cancelAll()
+        }
     }
 
     /// Waits for a time, or until the stop is beyond a phase.
-    private func pause(_ duration: Duration, beyond phase: StopSignal.Phase) async {
+    func pause(_ duration: Duration, beyond phase: StopSignal.Phase) async {
         await withTaskGroup(of: Void.self) { race in
             race.addTask { [time] in _ = try? await time.sleep(for: duration) }
             race.addTask { [stop] in _ = await stop.wait(beyond: phase) }

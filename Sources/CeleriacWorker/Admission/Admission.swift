@@ -31,6 +31,15 @@ package enum Admission: Sendable, Equatable {
         maximumBodySize: Int,
         isRegistered: (TaskName) -> Bool
     ) -> Admission {
+        func tooLarge(_ count: Int, _ id: TaskID?) -> Admission {
+            let text = "the body takes \(count) octets; the limit is \(maximumBodySize)"
+            return .deadLetter(.tooLarge, .malformed(text), id)
+        }
+        // Before decoding, because a message of protocol 1 has its id in the body.
+        guard message.body.count <= maximumBodySize else {
+            let id = message.headers["id"]?.string.map { TaskID($0) }
+            return tooLarge(message.body.count, id?.rawValue.isEmpty == true ? nil : id)
+        }
         let task: TaskMessage
         do {
             task = try TaskMessage(decoding: message)
@@ -40,10 +49,7 @@ package enum Admission: Sendable, Equatable {
         if let unsupported = unsupportedEncoding(of: task) {
             return .deadLetter(.unsupported, .malformed(unsupported), task.id)
         }
-        guard task.body.count <= maximumBodySize else {
-            let text = "the body takes \(task.body.count) octets; the limit is \(maximumBodySize)"
-            return .deadLetter(.tooLarge, .malformed(text), task.id)
-        }
+        guard task.body.count <= maximumBodySize else { return tooLarge(task.body.count, task.id) }
         guard isRegistered(task.task) else { return .deadLetter(.unknownTask, .notRegistered(task.task), task.id) }
         if let expires = task.expires, expires < now { return .expired(task) }
         guard let eta = task.eta, eta > now else { return .run(task, after: nil) }

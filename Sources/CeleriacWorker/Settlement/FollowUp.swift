@@ -26,7 +26,8 @@ extension Message {
         var letter = self
         letter.expiration = nil  // what nobody has looked at must not vanish
         letter.headers["x-celeriac-reason"] = .string(reason.rawValue)
-        letter.headers["x-celeriac-error"] = .string(failure.description)
+        // Headers must fit one frame; the whole text is in the stored result.
+        letter.headers["x-celeriac-error"] = .string(String(failure.description.prefix(1024)))
         letter.headers["x-celeriac-queue"] = .string(queue.rawValue)
         letter.headers["x-celeriac-exchange"] = .string(exchange)
         letter.headers["x-celeriac-routing-key"] = .string(routingKey)

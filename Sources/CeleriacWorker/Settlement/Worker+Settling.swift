@@ -25,7 +25,7 @@ extension Worker {
         case .success(let value):
             if wantsResult {
                 let record = record(of: message, .success, value: value)
-                guard await store(record, ttl: ttl, drivers) else { return giveBack(delivery, message.id) }
+                guard await store(record, ttl: ttl, drivers) else { return await giveBackLater(delivery, message.id) }
             }
             await release(lock, of: message.id, drivers)
             delivery.acknowledge()
@@ -33,7 +33,7 @@ extension Worker {
         case .failure(let failure):
             if wantsResult {
                 let record = record(of: message, .failure, failure)
-                guard await store(record, ttl: ttl, drivers) else { return giveBack(delivery, message.id) }
+                guard await store(record, ttl: ttl, drivers) else { return await giveBackLater(delivery, message.id) }
             }
             await release(lock, of: message.id, drivers)
             delivery.acknowledge()
@@ -77,11 +77,11 @@ extension Worker {
             _ = try? await drivers.locks.renew(lock.key, owner: message.id.rawValue, lease: lock.lease + delay)
         }
         guard await republish(next, delay: delay, delivery.queue, drivers) else {
-            return giveBack(delivery, message.id)
+            return await giveBackLater(delivery, message.id)
         }
         if let ttl {
             guard await store(record(of: next, .retry, failure), ttl: ttl, drivers) else {
-                return giveBack(delivery, message.id)
+                return await giveBackLater(delivery, message.id)
             }
         }
         delivery.acknowledge()
@@ -97,7 +97,7 @@ extension Worker {
         _ drivers: Drivers
     ) async {
         guard await republish(message, delay: delay, delivery.queue, drivers) else {
-            return giveBack(delivery, message.id)
+            return await giveBackLater(delivery, message.id)
         }
         delivery.acknowledge()
     }
@@ -107,7 +107,7 @@ extension Worker {
         if wantsResult(message, of: task) {
             let ttl = task.options.resultTTL ?? app.configuration.resultTTL
             guard await store(record(of: message, .revoked, .expired), ttl: ttl, drivers) else {
-                return giveBack(delivery, message.id)
+                return await giveBackLater(delivery, message.id)
             }
         }
         await release(UniqueLock(headers: message.headers), of: message.id, drivers)
@@ -136,11 +136,15 @@ extension Worker {
             now: time.now
         )
         let route = Route(to: app.configuration.declaration(of: queue.deadLetters))
-        guard await publish(letter, to: route, delay: nil, drivers) else { return giveBack(delivery, id ?? "") }
+        guard await publish(letter, to: route, delay: nil, drivers) else {
+            return await giveBackLater(delivery, id ?? "")
+        }
         if let id {
             // Recorded whatever the message says of results: a call that cannot run must not look pending for ever.
             let record = TaskRecord(task: id, state: .failure, failure: failure, at: time.now)
-            guard await store(record, ttl: app.configuration.resultTTL, drivers) else { return giveBack(delivery, id) }
+            guard await store(record, ttl: app.configuration.resultTTL, drivers) else {
+                return await giveBackLater(delivery, id)
+            }
             await release(lock, of: id, drivers)
         }
         delivery.acknowledge()
@@ -156,9 +160,16 @@ extension Worker {
 
     // MARK: Steps
 
-    private func giveBack(_ delivery: consuming Delivery, _ id: TaskID) {
+    func giveBack(_ delivery: consuming Delivery, _ id: TaskID) {
         delivery.giveBack()
         emit(.givenBack(id))
+    }
+
+    /// Gives back what could not be settled, after a pause: it comes again at once, and without one a broker or a
+    /// backend that refuses would make the worker run the same task as fast as it can.
+    private func giveBackLater(_ delivery: consuming Delivery, _ id: TaskID) async {
+        await pause(Self.pauseBeforeGivingBack, beyond: .running)
+        giveBack(delivery, id)
     }
 
     private func republish(_ message: TaskMessage, delay: Duration, _ queue: QueueName, _ drivers: Drivers) async
