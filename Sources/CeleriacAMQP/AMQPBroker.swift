@@ -12,6 +12,20 @@ public final class AMQPBroker: Broker {
         var queues: Set<QueueName> = []
         var delayedQueues: Set<QueueName> = []
         var hasLadder = false
+
+        /// Whether a publish to the route needs nothing declared any more.
+        func covers(_ route: Route, isDelayed: Bool) -> Bool {
+            if let queue = route.queue, !queues.contains(queue.name) { return false }
+            return !isDelayed || (hasLadder && delayedQueues.contains(QueueName(route.routingKey)))
+        }
+    }
+
+    /// What one setup is for: all who want the same share one.
+    private struct SetupKey: Hashable {
+        let connection: ObjectIdentifier
+        let queue: QueueName?
+        let routingKey: String
+        let isDelayed: Bool
     }
 
     private struct State {
@@ -19,6 +33,7 @@ public final class AMQPBroker: Broker {
         var epoch: ObjectIdentifier?
         var publishChannel: AMQPChannel?
         var toolChannel: AMQPChannel?
+        var setups: [SetupKey: (attempt: SharedAttempt<AMQPChannel>, task: Task<Void, Never>)] = [:]
         var consumers: [AMQPMessageConsumer] = []
         var isClosed = false
     }
@@ -52,7 +67,10 @@ public final class AMQPBroker: Broker {
         func keeper(_ role: String) -> ConnectionKeeper {
             var options = AMQPConnection.Options()
             options.name = "\(clientName) (\(role))"
-            options.maximumPublishSize = maximumBodySize
+            // Whatever can be received can be sent, else a message too large to run could not be dead-lettered either;
+            // the size of new calls is the application's to check.
+            options.maximumBodySize = max(options.maximumBodySize, maximumBodySize)
+            options.maximumPublishSize = options.maximumBodySize
             return ConnectionKeeper(uri: uri, options: options, policy: ReconnectPolicy(), logger: logger)
         }
         publishing = keeper("publishing")
@@ -100,6 +118,8 @@ public final class AMQPBroker: Broker {
     // MARK: Publishing
 
     /// Hands a message over; returns once it is confirmed.
+    ///
+    /// A delay longer than the delay queues can hold, some eight and a half years, is cut to that.
     public func publish(
         _ message: Message,
         to route: Route,
@@ -108,56 +128,103 @@ public final class AMQPBroker: Broker {
     ) async throws(CeleriacError) {
         let deadline = ContinuousClock.now + timeout
         var outgoing = AMQPMessage(message, exchange: route.exchange, routingKey: route.routingKey)
-        let seconds = delay.map { $0.components.seconds } ?? 0
+        // Whoever receives it early compares its eta and puts it back; refused, it could never be put back at all.
+        let seconds = delay.map { min($0, DelayLadder.longestDelay).components.seconds } ?? 0
         if seconds > 0 {
-            guard seconds < 1 << DelayLadder.levels else {
-                throw CeleriacError(.configuration, "a delay of \(seconds) s is longer than \(DelayLadder.longestDelay)")
-            }
             outgoing.exchange = DelayLadder.entrance
             outgoing.routingKey = DelayLadder.routingKey(seconds: seconds, queue: route.routingKey)
         }
-        var isIndeterminate = false
-        var wasReturned = false
+        var attempt = PublishAttempt()
         while true {
+            var isConnected = false
             do throws(AMQPError) {
                 let connection = try await publishing.connection(before: deadline)
-                try await prepare(route, isDelayed: seconds > 0, on: connection)
-                let channel = try await publishChannel(on: connection)
-                let remaining = ContinuousClock.now.duration(to: deadline)
-                return try await channel.publish(outgoing, timeout: max(.milliseconds(1), remaining))
+                isConnected = true
+                let channel = try await channel(for: route, isDelayed: seconds > 0, on: connection, before: deadline)
+                let remaining = max(.milliseconds(1), ContinuousClock.now.duration(to: deadline))
+                guard attempt.isAlone else { return try await channel.publish(outgoing, timeout: remaining) }
+                return try await connection.withSetupChannel { channel throws(AMQPError) in
+                    try await channel.publish(outgoing, timeout: remaining)
+                }
             } catch {
-                isIndeterminate = isIndeterminate || error.isOutcomeUnknown
                 let isOver = ContinuousClock.now >= deadline || state.withLock { $0.isClosed }
-                // A queue that was deleted since it was declared is declared once more.
-                let mayBeDeclaredAgain = error.code == .returned && route.queue != nil && !wasReturned
-                guard !isOver, error.isLoss || mayBeDeclaredAgain else {
+                let step = attempt.failed(error, wasConnected: isConnected, declaresQueue: route.queue != nil)
+                guard !isOver, step != .giveUp else {
                     throw CeleriacError(
                         error,
-                        attempting: "publish to \(route.exchange.isEmpty ? "queue" : route.exchange) \(route.routingKey)",
-                        isIndeterminate: isIndeterminate
+                        attempting:
+                            "publish to \(route.exchange.isEmpty ? "queue" : route.exchange) \(route.routingKey)",
+                        isIndeterminate: attempt.isIndeterminate
                     )
                 }
-                if mayBeDeclaredAgain {
-                    wasReturned = true
-                    state.withLock { $0.declared = Declared() }
+                if attempt.mayHaveArrived { outgoing.properties.headers?["redelivered-by-producer"] = true }
+                switch step {
+                case .declareAgain: state.withLock { $0.declared = Declared() }
+                case .repeatAfter(let pause):
+                    // Cancelled, it ends at once with the next wait.
+                    try? await Task.sleep(until: min(deadline, .now + pause), clock: .continuous)
+                case .repeatAlone, .giveUp: break
                 }
-                if isIndeterminate { outgoing.properties.headers?["redelivered-by-producer"] = true }
             }
         }
     }
 
-    private func prepare(_ route: Route, isDelayed: Bool, on connection: AMQPConnection) async throws(AMQPError) {
-        let (hasQueue, hasLadder, hasDelay) = state.withLock { state in
+    /// The shared channel, with everything declared that a publish to the route needs.
+    private func channel(
+        for route: Route,
+        isDelayed: Bool,
+        on connection: AMQPConnection,
+        before deadline: ContinuousClock.Instant
+    ) async throws(AMQPError) -> AMQPChannel {
+        let key = SetupKey(
+            connection: ObjectIdentifier(connection),
+            queue: route.queue?.name,
+            routingKey: route.routingKey,
+            isDelayed: isDelayed
+        )
+        let ready: Result<AMQPChannel, AMQPError>?
+        let setup: SharedAttempt<AMQPChannel>
+        (ready, setup) = state.withLock { state in
             Self.enter(connection, &state)
-            let declared = state.declared
-            let name = QueueName(route.routingKey)
-            return (
-                route.queue.map { declared.queues.contains($0.name) } ?? true,
-                declared.hasLadder,
-                declared.delayedQueues.contains(name)
-            )
+            if let channel = state.publishChannel, channel.closeReason == nil,
+                state.declared.covers(route, isDelayed: isDelayed)
+            {
+                return (.success(channel), SharedAttempt())
+            }
+            if let running = state.setups[key] { return (nil, running.attempt) }
+            let attempt = SharedAttempt<AMQPChannel>()
+            // Ends with the broker's answers or with the connection; `close` waits for it.
+            let task = Task { await setUp(key, route, connection, attempt) }
+            state.setups[key] = (attempt, task)
+            return (nil, attempt)
         }
-        if !hasQueue, let queue = route.queue {
+        if let ready { return try ready.get() }
+        return try await setup.value(before: deadline)
+    }
+
+    private func setUp(
+        _ key: SetupKey,
+        _ route: Route,
+        _ connection: AMQPConnection,
+        _ attempt: SharedAttempt<AMQPChannel>
+    ) async {
+        let outcome: Result<AMQPChannel, AMQPError>
+        do throws(AMQPError) {
+            try await prepare(route, isDelayed: key.isDelayed, on: connection)
+            outcome = .success(try await publishChannel(on: connection))
+        } catch {
+            outcome = .failure(error)
+        }
+        state.withLock { $0.setups[key] = nil }
+        attempt.finish(outcome)
+    }
+
+    private func prepare(_ route: Route, isDelayed: Bool, on connection: AMQPConnection) async throws(AMQPError) {
+        let declared = state.withLock { state in
+            Self.enter(connection, &state)
+            return state.declared
+        }
+        if let queue = route.queue, !declared.queues.contains(queue.name) {
             if let difference = try await connection.declareOrAdopt(queue.name.rawValue, arguments: queue.arguments) {
                 logger.warning(
                     "queue exists with other properties; using it as it stands",
@@ -167,11 +234,11 @@ public final class AMQPBroker: Broker {
             remember(on: connection) { $0.queues.insert(queue.name) }
         }
         guard isDelayed else { return }
-        if !hasLadder {
+        if !declared.hasLadder {
             try await DelayLadder.declare(on: connection)
             remember(on: connection) { $0.hasLadder = true }
         }
-        if !hasDelay {
+        if !declared.delayedQueues.contains(QueueName(route.routingKey)) {
             try await DelayLadder.bind(route.routingKey, on: connection)
             remember(on: connection) { $0.delayedQueues.insert(QueueName(route.routingKey)) }
         }
@@ -217,7 +284,10 @@ public final class AMQPBroker: Broker {
         } catch {
             throw CeleriacError(error, attempting: "consume \(queues.map(\.name.rawValue).joined(separator: ", "))")
         }
-        state.withLock { $0.consumers.append(consumer) }
+        state.withLock { state in
+            state.consumers.removeAll { $0.hasEnded }
+            state.consumers.append(consumer)
+        }
         return consumer
     }
 
@@ -236,8 +306,14 @@ public final class AMQPBroker: Broker {
     private func toolChannel() async throws(AMQPError) -> AMQPChannel {
         if let channel = state.withLock({ $0.toolChannel }), channel.closeReason == nil { return channel }
         let connection = try await consuming.connection(before: .now + .seconds(30))
-        let channel = try await connection.openChannel()
-        state.withLock { $0.toolChannel = channel }
+        let opened = try await connection.openChannel()
+        // Of several opened at once the first stays.
+        let channel = state.withLock { state in
+            if let channel = state.toolChannel, channel.closeReason == nil { return channel }
+            state.toolChannel = opened
+            return opened
+        }
+        if channel !== opened { await opened.close() }
         return channel
     }
 
@@ -271,16 +347,17 @@ public final class AMQPBroker: Broker {
 
     /// Sends what is buffered and disconnects.
     public func close(grace: Duration) async {
-        let consumers = state.withLock { state in
+        let (consumers, setups) = state.withLock { state in
             state.isClosed = true
             defer { state.consumers = [] }
-            return state.consumers
+            return (state.consumers, Array(state.setups.values))
         }
         await withTaskGroup(of: Void.self) { group in
             group.addTask { [publishing, consuming] in
                 for consumer in consumers { await consumer.stop() }
                 await consuming.close()
                 await publishing.close()
+                for setup in setups { await setup.task.value }
             }
             group.addTask { try? await Task.sleep(for: grace) }
             await group.next()

@@ -62,12 +62,21 @@ final class AMQPMessageConsumer: MessageConsumer {
         }
     }
 
+    /// Whether nothing comes any more.
+    var hasEnded: Bool {
+        switch phase.withLock({ $0 }) {
+        case .subscribed, .recovering, nil: false
+        case .failed, .stopped: true
+        }
+    }
+
     private var names: String { queues.map(\.name.rawValue).joined(separator: ", ") }
 
     private func subscribe(before deadline: ContinuousClock.Instant) async throws(AMQPError) -> Subscription {
         let connection = try await connections.connection(before: deadline)
         for queue in queues {
             _ = try await connection.declareOrAdopt(queue.name.rawValue, arguments: queue.arguments)
+            try await bindToDelays(queue.name, on: connection)
         }
         let channel = try await connection.openChannel()
         var consumers: [(QueueName, AMQPConsumer)] = []
@@ -84,23 +93,38 @@ final class AMQPMessageConsumer: MessageConsumer {
         return Subscription(channel: channel, consumers: consumers)
     }
 
+    /// A queue that was deleted and declared again has lost its binding, which its producers believe to exist: without
+    /// it, what they delay would be dropped when it is due.
+    private func bindToDelays(_ queue: QueueName, on connection: AMQPConnection) async throws(AMQPError) {
+        do throws(AMQPError) {
+            try await DelayLadder.bind(queue.rawValue, on: connection)
+        } catch {
+            guard error.isRefusal else { throw error }
+            logger.warning(
+                "queue cannot be bound for delayed messages",
+                metadata: [("queue", queue.rawValue), ("error", error.description)]
+            )
+        }
+    }
+
     /// Starts to subscribe again, once for all the lanes that notice.
     private func recover(from lost: Subscription, because error: AMQPError?) {
         let isFirst = phase.withLock { phase in
             guard case .subscribed(let current) = phase, current === lost else { return false }
             // Ends with a subscription, a refusal, or `stop()`, which waits for it.
-            phase = .recovering(Task { await recover() })
+            phase = .recovering(Task { await recover(from: lost) })
             return true
         }
         guard isFirst else { return }
-        lost.end()
         logger.warning(
             "subscription lost; subscribing again",
             metadata: [("queues", names), ("error", error?.description ?? "ended")]
         )
     }
 
-    private func recover() async {
+    private func recover(from lost: Subscription) async {
+        // With several queues, the others' consumers live on when the broker cancels one: their messages go back.
+        await lost.stop()
         var generator = SystemRandomNumberGenerator()
         var attempt = 0
         while !Task.isCancelled {
@@ -119,6 +143,12 @@ final class AMQPMessageConsumer: MessageConsumer {
                     return phase.withLock { phase in
                         if case .recovering = phase { phase = error.code == .closed ? .stopped : .failed(error) }
                     }
+                }
+                if error.code != .cancelled {
+                    logger.warning(
+                        "cannot subscribe; trying again",
+                        metadata: [("queues", names), ("error", error.description)]
+                    )
                 }
             }
             try? await Task.sleep(for: ReconnectPolicy().delay(attempt: attempt, using: &generator))

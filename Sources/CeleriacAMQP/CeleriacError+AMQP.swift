@@ -11,7 +11,8 @@ extension CeleriacError {
             case .accessRefused: .accessDenied
             case .virtualHostRefused, .notFound: .notFound
             case .preconditionFailed, .resourceLocked: .preconditionFailed
-            case .connectionLost, .connectionClosed, .heartbeatMissed, .channelClosed, .protocolViolation: .connectionLost
+            case .connectionLost, .connectionClosed, .heartbeatMissed, .channelClosed, .protocolViolation:
+                .connectionLost
             case .closed: .closed
             case .cancelled: .cancelled
             case .timedOut: .timedOut
@@ -35,6 +36,15 @@ extension AMQPError {
     var isPermanent: Bool {
         switch code {
         case .invalidURI, .tlsUnavailable, .accessRefused, .virtualHostRefused, .foreignProtocol: true
+        default: false
+        }
+    }
+
+    /// Whether the server closed a channel because of what was sent on it.
+    var isRefusal: Bool {
+        switch code {
+        case .accessRefused, .notFound, .preconditionFailed, .resourceLocked: replyCode != nil
+        case .bodyTooLarge: replyCode != nil
         default: false
         }
     }

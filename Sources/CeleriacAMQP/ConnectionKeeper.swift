@@ -16,9 +16,16 @@ final class ConnectionKeeper: Sendable {
     private struct State {
         var phase = Phase.idle
         var lastError: AMQPError?
+        /// Attempts since the last connection that held, and when the last one came about.
+        var attempts = 0
+        var connectedAt: ContinuousClock.Instant?
         var nextWaiter = 0
         var waiters: [Int: CheckedContinuation<Result<AMQPConnection, AMQPError>, Never>] = [:]
     }
+
+    /// A connection that ends sooner counts as a failed attempt, so that a server which accepts and then closes is not
+    /// connected to as fast as it can.
+    private static let holdingTime = Duration.seconds(10)
 
     private let uri: AMQPURI
     private let options: AMQPConnection.Options
@@ -50,7 +57,7 @@ final class ConnectionKeeper: Sendable {
         }
         defer { timer.cancel() }
         let result = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in enter(number, continuation) }
+            await withCheckedContinuation { continuation in enter(number, deadline, continuation) }
         } onCancel: {
             resume(number, .failure(AMQPError(.cancelled, "waiting for \(uri) was cancelled")))
         }
@@ -77,12 +84,18 @@ final class ConnectionKeeper: Sendable {
 
     private static let closed = AMQPError(.closed, "the broker was closed by this process")
 
-    private func enter(_ number: Int, _ continuation: CheckedContinuation<Result<AMQPConnection, AMQPError>, Never>) {
+    private func enter(
+        _ number: Int,
+        _ deadline: ContinuousClock.Instant,
+        _ continuation: CheckedContinuation<Result<AMQPConnection, AMQPError>, Never>
+    ) {
         let immediate: Result<AMQPConnection, AMQPError>? = state.withLock { state in
             if Task.isCancelled { return .failure(AMQPError(.cancelled, "waiting for \(uri) was cancelled")) }
             switch state.phase {
             case .closed: return .failure(Self.closed)
             case .connected(let connection) where connection.closeReason == nil: return .success(connection)
+            // The timer may have found nobody to wake.
+            case _ where ContinuousClock.now >= deadline: return .failure(timeout(state))
             case .connecting: break
             case .idle, .refused, .connected:
                 // Ends with a connection, a refusal, or `close()`, which waits for it.
@@ -96,18 +109,25 @@ final class ConnectionKeeper: Sendable {
 
     private func connect() async {
         var generator = SystemRandomNumberGenerator()
-        var attempt = 0
+        var attempt = state.withLock { state in
+            if let since = state.connectedAt, since.duration(to: .now) >= Self.holdingTime { state.attempts = 0 }
+            return state.attempts
+        }
+        if attempt > 0 { try? await Task.sleep(for: policy.delay(attempt: attempt - 1, using: &generator)) }
         while !Task.isCancelled {
             do throws(AMQPError) {
                 let connection = try await AMQPConnection.connect(to: uri, options: options)
-                return await connected(connection)
+                return await connected(connection, attempts: attempt + 1)
             } catch {
                 if error.isPermanent { return refused(error) }
                 if state.withLock({ state in
                     defer { state.lastError = error }
                     return state.lastError == nil
                 }) {
-                    logger.warning("cannot connect to the broker; trying again", metadata: [("error", error.description)])
+                    logger.warning(
+                        "cannot connect to the broker; trying again",
+                        metadata: [("error", error.description)]
+                    )
                 }
             }
             try? await Task.sleep(for: policy.delay(attempt: attempt, using: &generator))
@@ -115,11 +135,13 @@ final class ConnectionKeeper: Sendable {
         }
     }
 
-    private func connected(_ connection: AMQPConnection) async {
+    private func connected(_ connection: AMQPConnection, attempts: Int) async {
         let waiters: [CheckedContinuation<Result<AMQPConnection, AMQPError>, Never>]? = state.withLock { state in
             if case .closed = state.phase { return nil }
             state.phase = .connected(connection)
             state.lastError = nil
+            state.attempts = attempts
+            state.connectedAt = .now
             defer { state.waiters = [:] }
             return Array(state.waiters.values)
         }
@@ -142,8 +164,12 @@ final class ConnectionKeeper: Sendable {
     }
 
     private func expire(_ number: Int) {
-        let cause = state.withLock { $0.lastError.map { ": \($0.message)" } ?? "" }
-        resume(number, .failure(AMQPError(.unreachable, "no connection to \(uri) in time\(cause)")))
+        resume(number, .failure(state.withLock { timeout($0) }))
+    }
+
+    private func timeout(_ state: borrowing State) -> AMQPError {
+        let cause = state.lastError.map { ": \($0.message)" } ?? ""
+        return AMQPError(.unreachable, "no connection to \(uri) in time\(cause)")
     }
 
     private func resume(_ number: Int, _ result: Result<AMQPConnection, AMQPError>) {

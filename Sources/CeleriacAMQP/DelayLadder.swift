@@ -49,6 +49,7 @@ enum DelayLadder {
     /// Lets delayed messages for a queue reach it.
     static func bind(_ queue: String, on connection: AMQPConnection) async throws(AMQPError) {
         try await connection.withSetupChannel { channel throws(AMQPError) in
+            try await channel.declareExchange(delivery, type: "topic")
             try await channel.bindQueue(queue, to: delivery, routingKey: "#." + queue)
         }
     }

@@ -82,7 +82,8 @@ extension HeaderValue {
             case .int64(let value): .int(value)
             case .float(let value): .double(Double(value))
             case .double(let value): .double(value)
-            case .decimal(let scale, let value): .double(Double(value) / (0..<scale).reduce(1.0) { power, _ in power * 10 })
+            case .decimal(let scale, let value):
+                .double(Double(value) / (0..<scale).reduce(1.0) { power, _ in power * 10 })
             case .string(let value): .string(value)
             case .undecodableString(let octets), .octets(let octets): .octets(octets)
             case .array(let values): .array(values.map { HeaderValue($0) })

@@ -14,10 +14,22 @@ final class Subscription: Sendable {
         self.consumers = consumers.map { (queue: $0.0, consumer: $0.1) }
         source = ChannelSource(channel)
         // One queue, the common case, is taken from directly.
-        merged = consumers.count > 1 ? MergedInbox(self.consumers) : nil
+        merged =
+            consumers.count > 1
+            ? MergedInbox(self.consumers) { channel.nack($0.tag, requeue: true) } : nil
     }
 
     func next() async throws(AMQPError) -> Delivery? {
+        // Counted before it is taken, so that the channel is not closed under it.
+        source.lend()
+        var isLent = false
+        defer { if !isLent { source.takeBack() } }
+        guard let delivery = try await take() else { return nil }
+        isLent = true
+        return delivery
+    }
+
+    private func take() async throws(AMQPError) -> Delivery? {
         if let merged {
             guard let (delivery, queue) = try await merged.next() else { return nil }
             return Delivery(delivery, from: queue, source: source)
@@ -37,11 +49,8 @@ final class Subscription: Sendable {
             for delivery in consumer.takeAvailable() { channel.nack(delivery.tag, requeue: true) }
         }
         for delivery in merged?.end() ?? [] { channel.nack(delivery.tag, requeue: true) }
-    }
-
-    /// Forgets a subscription that is lost.
-    func end() {
-        _ = merged?.end()
+        // With deliveries still to be settled it stays open until its connection ends.
+        if source.isIdle { await channel.close() }
     }
 }
 
@@ -50,12 +59,22 @@ final class Subscription: Sendable {
 /// A channel's tags begin with 1 on each, so a settlement can never reach another channel: a source knows only its own.
 final class ChannelSource: DeliverySource {
     private let channel: AMQPChannel
+    private let lent = Atomic<Int>(0)
 
     init(_ channel: AMQPChannel) {
         self.channel = channel
     }
 
+    /// Whether nobody holds a delivery, or is about to.
+    var isIdle: Bool { lent.load(ordering: .acquiring) <= 0 }
+
+    func lend() { lent.add(1, ordering: .relaxed) }
+
+    func takeBack() { lent.subtract(1, ordering: .releasing) }
+
     func settle(_ tag: UInt64, as settlement: Settlement) {
+        // Afterwards, so that a channel closed meanwhile sends it first.
+        defer { takeBack() }
         let tag = DeliveryTag(number: tag, instance: channel.instance)
         switch settlement {
         case .acknowledged: channel.acknowledge(tag)
@@ -97,6 +116,8 @@ final class MergedInbox: Sendable {
         var waiters: [(number: Int, continuation: CheckedContinuation<Taken, Never>)] = []
         var end: AMQPError??
         var pumps: [Task<Void, Never>] = []
+        var running: Int
+        var isEnded = false
 
         mutating func popItem() -> Item? {
             guard head < items.count else { return nil }
@@ -111,19 +132,26 @@ final class MergedInbox: Sendable {
         }
     }
 
-    private let state = Mutex(State())
+    private let state: Mutex<State>
+    private let giveBack: @Sendable (AMQPDelivery) -> Void
 
-    init(_ consumers: [(queue: QueueName, consumer: AMQPConsumer)]) {
+    /// - Parameter giveBack: Takes what arrives when nobody will take it any more.
+    init(
+        _ consumers: [(queue: QueueName, consumer: AMQPConsumer)],
+        giveBack: @escaping @Sendable (AMQPDelivery) -> Void
+    ) {
+        state = Mutex(State(running: consumers.count))
+        self.giveBack = giveBack
         let pumps = consumers.map { queue, consumer in
             // Ends with its consumer, or when `end()` cancels it.
             Task { [weak self] in
                 do throws(AMQPError) {
                     while let first = try await consumer.next() {
                         let arrived = [first] + consumer.takeAvailable(upTo: 256)
-                        guard let self else { return }
+                        guard let self else { return arrived.forEach(giveBack) }
                         self.push(arrived.map { (delivery: $0, queue: queue) })
                     }
-                    self?.finish(nil)
+                    self?.consumerEnded()
                 } catch {
                     self?.finish(error)
                 }
@@ -167,6 +195,7 @@ final class MergedInbox: Sendable {
     /// - Returns: What had arrived and nobody took.
     func end() -> [AMQPDelivery] {
         let (pumps, left) = state.withLock { state in
+            state.isEnded = true
             defer {
                 state.items = []
                 state.head = 0
@@ -181,7 +210,8 @@ final class MergedInbox: Sendable {
     private static let cancelled = AMQPError(.cancelled, "waiting for a delivery was cancelled")
 
     private func push(_ arrived: [Item]) {
-        let served = state.withLock { state in
+        let served: [(CheckedContinuation<Taken, Never>, Item)]? = state.withLock { state in
+            guard !state.isEnded else { return nil }
             state.items += arrived
             var served: [(CheckedContinuation<Taken, Never>, Item)] = []
             while !state.waiters.isEmpty, let item = state.popItem() {
@@ -189,7 +219,17 @@ final class MergedInbox: Sendable {
             }
             return served
         }
+        guard let served else { return arrived.map(\.delivery).forEach(giveBack) }
         for (waiter, item) in served { waiter.resume(returning: .item(item)) }
+    }
+
+    /// The end is reached in order when no consumer is left.
+    private func consumerEnded() {
+        let isLast = state.withLock { state in
+            state.running -= 1
+            return state.running == 0
+        }
+        if isLast { finish(nil) }
     }
 
     private func finish(_ error: AMQPError?) {
