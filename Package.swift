@@ -49,12 +49,13 @@ let package = Package(
 
         program("demo", at: "Workers/demo"),
         program("quickstart", at: "Examples/quickstart"),
+        program("celeriac-bench", at: "Benchmarks/celeriac-bench", ["Celeriac", "CeleriacCore"]),
 
         .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
         suite("TransportTests", ["Transport"]),
         suite("CeleriacTests", ["Celeriac", "quickstart"]),
         suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),
-        suite("ContractTests", ["CeleriacCore", "TestSupport"]),
+        suite("ContractTests", ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "TestSupport"]),
         suite("CeleriacWorkerTests", ["CeleriacWorker"]),
         suite("RedisTests", ["Redis", "Transport"]),
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore"]),

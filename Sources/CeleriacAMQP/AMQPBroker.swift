@@ -208,7 +208,7 @@ public final class AMQPBroker: Broker {
         guard !queues.isEmpty else { throw CeleriacError(.configuration, "a consumer needs at least one queue") }
         let consumer = AMQPMessageConsumer(
             queues: queues,
-            prefetch: UInt16(clamping: max(1, prefetch / queues.count)),
+            prefetch: prefetch,
             connections: consuming,
             logger: logger
         )

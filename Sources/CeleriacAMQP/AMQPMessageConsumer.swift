@@ -12,12 +12,12 @@ final class AMQPMessageConsumer: MessageConsumer {
     }
 
     private let queues: [QueueDeclaration]
-    private let prefetch: UInt16
+    private let prefetch: Int
     private let connections: ConnectionKeeper
     private let logger: TaskLogger
     private let phase = Mutex<Phase?>(nil)
 
-    init(queues: [QueueDeclaration], prefetch: UInt16, connections: ConnectionKeeper, logger: TaskLogger) {
+    init(queues: [QueueDeclaration], prefetch: Int, connections: ConnectionKeeper, logger: TaskLogger) {
         self.queues = queues
         self.prefetch = prefetch
         self.connections = connections
@@ -72,8 +72,10 @@ final class AMQPMessageConsumer: MessageConsumer {
         let channel = try await connection.openChannel()
         var consumers: [(QueueName, AMQPConsumer)] = []
         do throws(AMQPError) {
-            for queue in queues {
-                consumers.append((queue.name, try await channel.consume(queue.name.rawValue, prefetch: prefetch)))
+            for (index, queue) in queues.enumerated() {
+                let share = prefetch / queues.count + (index < prefetch % queues.count ? 1 : 0)
+                let count = UInt16(clamping: max(1, share))  // zero would mean no limit
+                consumers.append((queue.name, try await channel.consume(queue.name.rawValue, prefetch: count)))
             }
         } catch {
             await channel.close()

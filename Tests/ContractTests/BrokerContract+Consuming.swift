@@ -23,18 +23,18 @@ extension BrokerContract {
         let (left, right) = (uniqueQueue(), uniqueQueue())
         try await broker.publish("l1", "l2", to: left)
         try await broker.publish("r1", "r2", to: right)
-        let consumer = try await broker.consume([left, right], prefetch: 3)
+        let consumer = try await broker.consume([left, right], prefetch: 2)
         var held: [HeldDelivery] = []
-        for _ in 0..<3 { held.append(try await consumer.take()) }
-        async let fourth = consumer.take()
-        try await eventually("one is ready") {
+        for _ in 0..<2 { held.append(try await consumer.take()) }
+        // How a driver shares the prefetch out is its own affair; that no third message leaves its queue is not.
+        try await eventually("two are ready") {
             let depths = (try await broker.depth(of: left.name), try await broker.depth(of: right.name))
-            return (depths.0 ?? 0) + (depths.1 ?? 0) == 1
+            return (depths.0 ?? 0) + (depths.1 ?? 0) == 2
         }
-        held[0].acknowledge()
-        held.append(try await fourth)
-        #expect(Set(held.map(\.text)) == ["l1", "l2", "r1", "r2"])
         for delivery in held { delivery.acknowledge() }
+        for _ in 0..<2 { held.append(try await consumer.take()) }
+        #expect(Set(held.map(\.text)) == ["l1", "l2", "r1", "r2"])
+        for delivery in held[2...] { delivery.acknowledge() }
     }
 
     static func severalQueues(_ broker: any Broker) async throws {

@@ -23,7 +23,9 @@ public final class AMQPChannel: Sendable {
     /// Why the channel is closed, once it is.
     public var closeReason: AMQPError? { mailbox.closeReason }
 
-    /// Closes the channel: settlements already asked for are sent first. What still runs on it fails with `.closed`.
+    /// Closes the channel: settlements already asked for are sent first.
+    ///
+    /// What still runs on it fails with `.closed`.
     public func close() async {
         await connection.close(self)
     }
