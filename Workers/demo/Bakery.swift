@@ -33,7 +33,8 @@ struct Bakery: TaskProgram {
     static let bake = app.task("bakery.bake") { (loaf: Int) -> Int in
         oven.add()
         defer { oven.remove() }
-        try await Task.sleep(for: .milliseconds(800 + loaf * 37 % 1200))  // each loaf its own time, the same in each run
+        // Each loaf takes its own time, the same in every run.
+        try await Task.sleep(for: .milliseconds(800 + loaf * 37 % 1200))
         return loaf
     }
 
