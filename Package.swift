@@ -48,5 +48,6 @@ let package = Package(
         program("quickstart", at: "Examples/quickstart"),
 
         suite("TransportTests", ["Transport"]),
+        suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore"]),
     ]
 )
