@@ -42,12 +42,13 @@ let package = Package(
         room("CeleriacRedis", ["CeleriacCore", "Redis"]),
         room("CeleriacWorker", ["CeleriacCore"]),
         room("CeleriacBeat", ["CeleriacCore"]),
-        room("Celeriac", ["CeleriacCore", "CeleriacAMQP", "CeleriacRedis", "CeleriacWorker", "CeleriacBeat"]),
+        room("Celeriac", ["Transport", "CeleriacCore", "CeleriacAMQP", "CeleriacRedis", "CeleriacWorker", "CeleriacBeat"]),
 
         program("demo", at: "Workers/demo"),
         program("quickstart", at: "Examples/quickstart"),
 
         suite("TransportTests", ["Transport"]),
+        suite("CeleriacTests", ["Celeriac"]),
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore"]),
     ]
 )

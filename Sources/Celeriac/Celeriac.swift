@@ -1,0 +1,7 @@
+// One import gives a program all that it needs: tasks, workers and beat.
+@_exported public import CeleriacBeat
+@_exported public import CeleriacCore
+@_exported public import CeleriacWorker
+
+/// The library's version, as `--version` shows it.
+package let celeriacVersion = "0.1.0"
