@@ -49,6 +49,8 @@ let package = Package(
 
         suite("TransportTests", ["Transport"]),
         suite("CeleriacTests", ["Celeriac"]),
+        suite("CeleriacWorkerTests", ["CeleriacWorker"]),
+        suite("RedisTests", ["Redis", "Transport"]),
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore"]),
     ]
 )

@@ -1,4 +1,4 @@
-// One import gives a program all that it needs: tasks, workers and beat.
+// One import gives users the whole of the library.
 @_exported public import CeleriacBeat
 @_exported public import CeleriacCore
 @_exported public import CeleriacWorker

@@ -162,7 +162,9 @@ public final class TaskApp: Sendable {
         }
 
         let unique = callOptions.unique ?? taskOptions.unique
-        let delay = message.eta.map { Duration.seconds($0.timeIntervalSince(now)) }.flatMap { $0 > .seconds(1) ? $0 : nil }
+        let delay = message.eta.map { Duration.seconds($0.timeIntervalSince(now)) }.flatMap {
+            $0 > .seconds(1) ? $0 : nil
+        }
         var lock: UniqueLock?
         if let unique {
             let wanted = UniqueLock(task: task, payload: payload, lease: unique.lease + (delay ?? .zero))
@@ -181,7 +183,8 @@ public final class TaskApp: Sendable {
 
         let queue = callOptions.queue ?? taskOptions.queue ?? configuration.defaultQueue
         // No expiration on a delayed message: it would cut its stay in the delay queues short.
-        let expiration = delay == nil ? message.expires.map { Duration.seconds(max(0, $0.timeIntervalSince(now))) } : nil
+        let expiration =
+            delay == nil ? message.expires.map { Duration.seconds(max(0, $0.timeIntervalSince(now))) } : nil
         do {
             try await drivers.broker.publish(
                 message.encoded(expiration: expiration),

@@ -3,7 +3,7 @@ internal import Synchronization
 /// How far a worker has been told to stop; it only advances, and waiters see each step.
 final class StopSignal: Sendable {
     enum Phase: Int, Comparable, Sendable {
-        case running, draining, now
+        case running, draining, now, ended
 
         static func < (left: Phase, right: Phase) -> Bool { left.rawValue < right.rawValue }
     }
@@ -15,6 +15,8 @@ final class StopSignal: Sendable {
     }
 
     private let state = Mutex(State())
+
+    var phase: Phase { state.withLock { $0.phase } }
 
     func advance(to phase: Phase) {
         let woken = state.withLock { state in

@@ -97,53 +97,53 @@ public final class Worker: Sendable {
         lanes: Int,
         drivers: Drivers
     ) async -> Result<Void, CeleriacError> {
-        await withTaskGroup(of: Void.self) { supervision in
-            supervision.addTask { await self.superviseStop(of: consumer) }
-            let failure = await withTaskGroup(of: CeleriacError?.self) { group in
-                for _ in 0..<lanes { group.addTask { await self.lane(consumer, drivers) } }
-                var failure: CeleriacError?
-                for await laneFailure in group where laneFailure != nil {
-                    failure = failure ?? laneFailure
-                    self.stop.advance(to: .draining)  // a subscription that is lost for good is lost for every lane
-                }
-                return failure
+        // Not a child: cancelling `run()` must reach the bodies in steps, and a cancelled supervisor could not wait.
+        let supervisor = Task { await superviseStop(of: consumer) }
+        let failure = await withTaskGroup(of: CeleriacError?.self) { group in
+            for _ in 0..<lanes { group.addTask { await self.lane(consumer, drivers) } }
+            var failure: CeleriacError?
+            for await laneFailure in group where laneFailure != nil {
+                failure = failure ?? laneFailure
+                stop.advance(to: .draining)  // a subscription that is lost for good is lost for every lane
             }
-            supervision.cancelAll()
-            return failure.map { .failure($0) } ?? .success(())
+            return failure
         }
+        stop.advance(to: .ended)
+        await supervisor.value
+        return failure.map { .failure($0) } ?? .success(())
     }
 
     private func lane(_ consumer: any MessageConsumer, _ drivers: Drivers) async -> CeleriacError? {
         do throws(CeleriacError) {
-            while let delivery = try await consumer.next() { await handle(delivery, drivers) }
+            // A lane that went on after the slots have closed would take back at once what it gives back.
+            while stop.phase == .running, let delivery = try await consumer.next() { await handle(delivery, drivers) }
             return nil
         } catch {
             return error.code == .cancelled ? nil : error
         }
     }
 
-    /// Drains in steps: no new messages, then no new bodies, then no mercy.
+    /// Drains in steps: no new messages and bodies, then no running bodies, then no mercy.
     private func superviseStop(of consumer: any MessageConsumer) async {
-        guard let phase = await stop.wait(beyond: .running) else { return }
+        guard let phase = await stop.wait(beyond: .running), phase < .ended else { return await consumer.stop() }
         emit(.stopping(running: bodies.count))
         slots.close()
         // Both at once: a consumer that cannot be stopped, its broker being away, must not use up the grace period.
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await consumer.stop() }
-            group.addTask { [self] in
-                if phase == .draining {
-                    await withTaskGroup(of: Void.self) { race in
-                        race.addTask { [self] in _ = try? await time.sleep(for: configuration.grace) }
-                        race.addTask { [self] in _ = await stop.wait(beyond: .draining) }
-                        await race.next()
-                        race.cancelAll()
-                    }
-                    if Task.isCancelled { return }  // every lane has ended by itself
-                }
-                bodies.cancelAll()
-                try? await time.sleep(for: Self.cancellationGrace)
-                bodies.abandonAll()
-            }
+        async let stopped: Void = consumer.stop()
+        if phase == .draining { await pause(configuration.grace, beyond: .draining) }
+        bodies.cancelAll()
+        await pause(Self.cancellationGrace, beyond: .now)
+        bodies.abandonAll()
+        await stopped
+    }
+
+    /// Waits for a time, or until the stop is beyond a phase.
+    private func pause(_ duration: Duration, beyond phase: StopSignal.Phase) async {
+        await withTaskGroup(of: Void.self) { race in
+            race.addTask { [time] in _ = try? await time.sleep(for: duration) }
+            race.addTask { [stop] in _ = await stop.wait(beyond: phase) }
+            await race.next()
+            race.cancelAll()
         }
     }
 

@@ -36,4 +36,21 @@ public struct WorkerStatistics: Sendable, Hashable {
     public var expired = 0
     /// Messages given back to their queue.
     public var givenBack = 0
+
+    /// Counts, for comparing.
+    public init(
+        succeeded: Int = 0,
+        failed: Int = 0,
+        retried: Int = 0,
+        deadLettered: Int = 0,
+        expired: Int = 0,
+        givenBack: Int = 0
+    ) {
+        self.succeeded = succeeded
+        self.failed = failed
+        self.retried = retried
+        self.deadLettered = deadLettered
+        self.expired = expired
+        self.givenBack = givenBack
+    }
 }

@@ -267,7 +267,10 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
             if inputEnd < input.count / 2 { return true }
         }
         guard input.count < limits.input else { return inputEnd < input.count }
-        let larger = UnsafeMutableRawBufferPointer.allocate(byteCount: min(2 * input.count, limits.input), alignment: 16)
+        let larger = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: min(2 * input.count, limits.input),
+            alignment: 16
+        )
         larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: input[..<inputEnd]))
         input.deallocate()
         input = larger

@@ -55,7 +55,10 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
         epoll = epoll_create1(Int32(celeriac_epoll_cloexec))
         wake = eventfd(0, Int32(celeriac_eventfd_flags))
         // Without descriptors for its own loop the process cannot do anything this library is for.
-        precondition(epoll >= 0 && wake >= 0, "no descriptors left for an event loop: \(String(cString: strerror(errno)))")
+        precondition(
+            epoll >= 0 && wake >= 0,
+            "no descriptors left for an event loop: \(String(cString: strerror(errno)))"
+        )
         precondition(celeriac_epoll_control(epoll, EPOLL_CTL_ADD, wake, celeriac_epoll_in, 0) == 0)
 
         var handle = pthread_t()
@@ -210,7 +213,12 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
         let timeout: Int32 =
             if let deadline = timers.nextDeadline() {
                 // Rounded up, else the last fraction of a millisecond would be spent spinning.
-                Int32(min(86_400_000, max(0, (ContinuousClock.now.duration(to: deadline) / .milliseconds(1)).rounded(.up))))
+                Int32(
+                    min(
+                        86_400_000,
+                        max(0, (ContinuousClock.now.duration(to: deadline) / .milliseconds(1)).rounded(.up))
+                    )
+                )
             } else {
                 -1
             }
@@ -236,4 +244,3 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
         )
     }
 }
-

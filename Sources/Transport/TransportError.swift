@@ -4,7 +4,9 @@ internal import Glibc
 public struct TransportError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The kinds of failure, an open set.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
-        private enum Raw: String { case unresolvable, refused, unreachable, timedOut, closedByPeer, reset, overflow, closed, cancelled, system }
+        private enum Raw: String {
+            case unresolvable, refused, unreachable, timedOut, closedByPeer, reset, overflow, closed, cancelled, system
+        }
         private let raw: Raw
 
         /// The host name has no address.

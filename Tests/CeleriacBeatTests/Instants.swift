@@ -2,7 +2,10 @@ import CeleriacCore
 import FoundationEssentials
 
 /// Reads an instant such as `2026-11-20T08:00:00Z`.
-func at(_ text: String) -> Date { WireTime.date(from: text)! }
+func at(_ text: String) -> Date {
+    guard let date = WireTime.date(from: text) else { preconditionFailure("no instant: \(text)") }
+    return date
+}
 
 /// A random number generator that repeats itself from a seed.
 struct SeededGenerator: RandomNumberGenerator {

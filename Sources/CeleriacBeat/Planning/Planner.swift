@@ -22,7 +22,9 @@ package struct Planner: Sendable {
         }
     }
 
-    /// What to do next. Entries are told apart by their position in the schedule.
+    /// What to do next.
+    ///
+    /// Entries are told apart by their position in the schedule.
     package enum Action: Hashable, Sendable {
         /// Ask the store for the entry's latest slot; answer with `loaded` or `failed`.
         case load(Int)

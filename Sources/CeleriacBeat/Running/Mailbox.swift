@@ -26,7 +26,9 @@ final class Mailbox<Event: Sendable>: Sendable {
         }
     }
 
-    /// Returns when there are events, or when the task is cancelled. Only one task may wait.
+    /// Returns when there are events, or when the task is cancelled.
+    ///
+    /// Only one task may wait.
     func wait() async {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in

@@ -8,7 +8,9 @@ public struct ScheduleEntry: Sendable {
     /// A slot may be emitted again after a failure whose effect is unknown, then with the same id.
     public typealias Emit = @Sendable (_ slot: Date, _ id: TaskID) async throws -> Void
 
-    /// The entry's name, unique in its schedule. Beats remember slots by it: renamed, an entry is a new one.
+    /// The entry's name, unique in its schedule.
+    ///
+    /// Beats remember slots by it: renamed, an entry is a new one.
     public let name: String
     /// What becomes of late slots.
     public let misfire: MisfirePolicy

@@ -54,7 +54,9 @@ public struct Configuration: Sendable {
     ) -> Configuration {
         var configuration = Configuration()
         if let url = environment["CELERIAC_BROKER_URL"], !url.isEmpty { configuration.brokerURL = ServerURL(url) }
-        if let url = environment["CELERIAC_RESULT_BACKEND"], !url.isEmpty { configuration.resultBackendURL = ServerURL(url) }
+        if let url = environment["CELERIAC_RESULT_BACKEND"], !url.isEmpty {
+            configuration.resultBackendURL = ServerURL(url)
+        }
         return configuration
     }
 

@@ -1,4 +1,3 @@
-
 /// The URL of a server, whose password does not show.
 public struct ServerURL: Sendable, Hashable, ExpressibleByStringLiteral, CustomStringConvertible, CustomReflectable {
     /// The URL as given, password included: for the driver only.

@@ -24,7 +24,8 @@ public protocol Broker: Sendable {
     ///   - timeout: For the whole call, reconnecting included.
     /// - Throws: ``CeleriacError``; after `.connectionLost` and `.timedOut` the outcome may be indeterminate, which
     ///   ``CeleriacError/isIndeterminate`` tells. Cancelling stops the wait only.
-    func publish(_ message: Message, to route: Route, delay: Duration?, within timeout: Duration) async throws(CeleriacError)
+    func publish(_ message: Message, to route: Route, delay: Duration?, within timeout: Duration)
+        async throws(CeleriacError)
 
     /// Starts to consume queues, declaring them first.
     ///

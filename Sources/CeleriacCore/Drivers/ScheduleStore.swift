@@ -24,7 +24,8 @@ public protocol ScheduleStore: Sendable {
     ///
     /// Slots of an entry only move forward. The leader that finds its predecessor's slot claimed but not sent emits it
     /// again, with the same task id.
-    func claim(_ slot: Date, of entry: String, in schedule: String, as owner: String) async throws(CeleriacError) -> SlotClaim
+    func claim(_ slot: Date, of entry: String, in schedule: String, as owner: String) async throws(CeleriacError)
+        -> SlotClaim
 
     /// Notes that the claimed slot was published and confirmed.
     func markSent(_ slot: Date, of entry: String, in schedule: String) async throws(CeleriacError)

@@ -151,7 +151,8 @@ private struct ArgumentReader {
         }
         let unknown = keywords?.allKeys.map(\.stringValue).filter { !usedKeywords.contains($0) }.sorted() ?? []
         guard !unknown.isEmpty else { return }
-        let known = names.isEmpty ? "the task was defined without parameter names" : "it has \(names.joined(separator: ", "))"
+        let known =
+            names.isEmpty ? "the task was defined without parameter names" : "it has \(names.joined(separator: ", "))"
         throw CallDefect.wrongArguments("no parameter for the keyword \(unknown.joined(separator: ", ")): \(known)")
     }
 

@@ -33,7 +33,9 @@ package enum PayloadCoding {
     /// Dates and data become kombu's envelopes, which Python reads as `datetime` and `bytes`.
     ///
     /// - Throws: ``CeleriacError`` `.invalidPayload` for what has no JSON form.
-    package static func encode<Value: Encodable>(_ value: Value, sortedKeys: Bool = false) throws(CeleriacError) -> [UInt8] {
+    package static func encode<Value: Encodable>(_ value: Value, sortedKeys: Bool = false) throws(CeleriacError)
+        -> [UInt8]
+    {
         do {
             let encoder = encoder()
             if sortedKeys { encoder.outputFormatting.insert(.sortedKeys) }
@@ -59,7 +61,10 @@ package enum PayloadCoding {
         let container = try decoder.singleValueContainer()
         let text = try container.decode(String.self)
         guard let date = WireTime.date(from: text) else {
-            throw DecodingError.dataCorruptedError(in: container, debugDescription: "\"\(text)\" is not an ISO 8601 time")
+            throw DecodingError.dataCorruptedError(
+                in: container,
+                debugDescription: "\"\(text)\" is not an ISO 8601 time"
+            )
         }
         return date
     }

@@ -10,7 +10,10 @@ package enum PythonText {
         case .string(let value): quoted(value)
         case .array(let elements): "[" + elements.map(repr(of:)).joined(separator: ", ") + "]"
         case .object(let members):
-            "{" + members.sorted { $0.key < $1.key }.map { "\(quoted($0.key)): \(repr(of: $0.value))" }.joined(separator: ", ") + "}"
+            "{"
+                + members.sorted { $0.key < $1.key }.map { "\(quoted($0.key)): \(repr(of: $0.value))" }.joined(
+                    separator: ", "
+                ) + "}"
         }
     }
 
@@ -92,7 +95,9 @@ package enum PythonText {
         text.append(UInt8(ascii: "'"))
         while index < json.count, json[index] != UInt8(ascii: "\""), text.count < limit {
             if json[index] == UInt8(ascii: "\\"), index + 1 < json.count {
-                if json[index + 1] != UInt8(ascii: "\""), json[index + 1] != UInt8(ascii: "/") { text.append(json[index]) }
+                if json[index + 1] != UInt8(ascii: "\""), json[index + 1] != UInt8(ascii: "/") {
+                    text.append(json[index])
+                }
                 index += 1
             } else if json[index] == UInt8(ascii: "'") {
                 text.append(UInt8(ascii: "\\"))

@@ -20,7 +20,8 @@ package enum WireTime {
     /// Reads an instant: fraction absent or of any length, `Z`, any offset, or none, which means UTC; also a bare date.
     package static func date(from text: String) -> Date? {
         var cursor = Cursor(rest: Substring(text).utf8)
-        guard let year = cursor.number(digits: 4), cursor.skip("-"), let month = cursor.number(digits: 2), cursor.skip("-"),
+        guard let year = cursor.number(digits: 4), cursor.skip("-"), let month = cursor.number(digits: 2),
+            cursor.skip("-"),
             let day = cursor.number(digits: 2), (1...12).contains(month), (1...31).contains(day)
         else { return nil }
         var seconds = Double(days(fromCivil: year, month, day)) * 86_400

@@ -75,5 +75,9 @@ extension TaskFailure {
     }
 
     /// The task expired before it began.
-    public static let expired = TaskFailure(type: "TaskRevokedError", arguments: ["expired"], module: "celery.exceptions")
+    public static let expired = TaskFailure(
+        type: "TaskRevokedError",
+        arguments: ["expired"],
+        module: "celery.exceptions"
+    )
 }

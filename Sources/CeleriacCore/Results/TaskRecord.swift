@@ -31,7 +31,11 @@ public struct TaskRecord: Sendable, Hashable {
             parent = fields.parent_id.map { TaskID($0) }
             self.document = document
         } catch {
-            throw CeleriacError(.undecodable, "a stored result is not a Celery result document: \(error)", underlying: error)
+            throw CeleriacError(
+                .undecodable,
+                "a stored result is not a Celery result document: \(error)",
+                underlying: error
+            )
         }
     }
 

@@ -59,7 +59,14 @@ public struct RetryPolicy: Sendable {
         delay: Duration,
         shouldRetry: @escaping @Sendable (any Error) -> Bool = { _ in true }
     ) -> RetryPolicy {
-        RetryPolicy(attempts: attempts, initial: delay, factor: 1, maximum: delay, jitter: false, shouldRetry: shouldRetry)
+        RetryPolicy(
+            attempts: attempts,
+            initial: delay,
+            factor: 1,
+            maximum: delay,
+            jitter: false,
+            shouldRetry: shouldRetry
+        )
     }
 
     /// The pause before the next attempt.

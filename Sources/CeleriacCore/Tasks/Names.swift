@@ -1,5 +1,6 @@
 /// The id of one task: unique, chosen by whoever enqueues it, kept over retries.
-public struct TaskID: Hashable, Sendable, Codable, RawRepresentable, ExpressibleByStringLiteral, CustomStringConvertible {
+public struct TaskID: Hashable, Sendable, Codable, RawRepresentable, ExpressibleByStringLiteral, CustomStringConvertible
+{
     /// The id's text; any non-empty string, a UUID unless the caller chose one.
     public let rawValue: String
 

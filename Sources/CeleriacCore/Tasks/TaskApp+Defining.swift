@@ -1,3 +1,5 @@
+// Bodies are `@concurrent`: they run on the global executor, never on the event loop that received their message. (The
+// compiler, 6.3.1, also crashes on a synchronous closure given for a pack-typed `nonisolated(nonsending)` one.)
 extension TaskApp {
     /// Defines a task that returns a value.
     ///
@@ -8,9 +10,10 @@ extension TaskApp {
         _ name: TaskName,
         parameters: [String] = [],
         options: TaskOptions = TaskOptions(),
-        _ body: @escaping @Sendable (repeat each Argument) async throws -> Output
+        _ body: @escaping @Sendable @concurrent (repeat each Argument) async throws -> Output
     ) -> TaskDefinition<Output, repeat each Argument> {
-        TaskDefinition(name: name, parameters: parameters, options: options, app: self) { (_: TaskContext, argument: repeat each Argument) in
+        TaskDefinition(name: name, parameters: parameters, options: options, app: self) {
+            (_: TaskContext, argument: repeat each Argument) in
             try await body(repeat each argument)
         }
     }
@@ -20,7 +23,7 @@ extension TaskApp {
         _ name: TaskName,
         parameters: [String] = [],
         options: TaskOptions = TaskOptions(),
-        _ body: @escaping @Sendable (TaskContext, repeat each Argument) async throws -> Output
+        _ body: @escaping @Sendable @concurrent (TaskContext, repeat each Argument) async throws -> Output
     ) -> TaskDefinition<Output, repeat each Argument> {
         TaskDefinition(name: name, parameters: parameters, options: options, app: self, perform: body)
     }
@@ -30,9 +33,10 @@ extension TaskApp {
         _ name: TaskName,
         parameters: [String] = [],
         options: TaskOptions = TaskOptions(),
-        _ body: @escaping @Sendable (repeat each Argument) async throws -> Void
+        _ body: @escaping @Sendable @concurrent (repeat each Argument) async throws -> Void
     ) -> TaskDefinition<NoValue, repeat each Argument> {
-        TaskDefinition(name: name, parameters: parameters, options: options, app: self) { (_: TaskContext, argument: repeat each Argument) in
+        TaskDefinition(name: name, parameters: parameters, options: options, app: self) {
+            (_: TaskContext, argument: repeat each Argument) in
             try await body(repeat each argument)
             return NoValue()
         }
@@ -43,9 +47,10 @@ extension TaskApp {
         _ name: TaskName,
         parameters: [String] = [],
         options: TaskOptions = TaskOptions(),
-        _ body: @escaping @Sendable (TaskContext, repeat each Argument) async throws -> Void
+        _ body: @escaping @Sendable @concurrent (TaskContext, repeat each Argument) async throws -> Void
     ) -> TaskDefinition<NoValue, repeat each Argument> {
-        TaskDefinition(name: name, parameters: parameters, options: options, app: self) { (context: TaskContext, argument: repeat each Argument) in
+        TaskDefinition(name: name, parameters: parameters, options: options, app: self) {
+            (context: TaskContext, argument: repeat each Argument) in
             try await body(context, repeat each argument)
             return NoValue()
         }

@@ -20,7 +20,7 @@ public struct TaskDefinition<Output: Codable & Sendable, each Argument: Codable 
         parameters: [String],
         options: TaskOptions,
         app: TaskApp,
-        perform: @escaping @Sendable (TaskContext, repeat each Argument) async throws -> Output
+        perform: @escaping @Sendable @concurrent (TaskContext, repeat each Argument) async throws -> Output
     ) {
         self.name = name
         self.options = options

@@ -56,7 +56,9 @@ package enum Admission: Sendable, Equatable {
         guard task.contentType?.lowercased() == "application/json" else {
             return "content type \(task.contentType ?? "(none)") is not accepted; accepted: application/json"
         }
-        guard let encoding = task.contentEncoding?.lowercased(), encoding != "utf-8", encoding != "utf8" else { return nil }
+        guard let encoding = task.contentEncoding?.lowercased(), encoding != "utf-8", encoding != "utf8" else {
+            return nil
+        }
         return "content encoding \(encoding) is not accepted; accepted: utf-8"
     }
 }

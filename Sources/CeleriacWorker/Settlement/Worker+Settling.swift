@@ -40,7 +40,16 @@ extension Worker {
             emit(.failed(context, failure))
             logger.error("task failed", metadata: describe(message, failure))
         case .retry(let delay, let failure):
-            await retry(message, after: delay, failure, lock, stores: wantsResult ? ttl : nil, context, delivery, drivers)
+            await retry(
+                message,
+                after: delay,
+                failure,
+                lock,
+                stores: wantsResult ? ttl : nil,
+                context,
+                delivery,
+                drivers
+            )
         case .deadLetter(let reason, let failure):
             await deadLetter(reason, failure, id: message.id, lock: lock, context: context, delivery, drivers)
         case .ignored:
@@ -67,7 +76,9 @@ extension Worker {
             // The lock must outlive the pause; if it cannot be renewed, the task still runs again.
             _ = try? await drivers.locks.renew(lock.key, owner: message.id.rawValue, lease: lock.lease + delay)
         }
-        guard await republish(next, delay: delay, delivery.queue, drivers) else { return giveBack(delivery, message.id) }
+        guard await republish(next, delay: delay, delivery.queue, drivers) else {
+            return giveBack(delivery, message.id)
+        }
         if let ttl {
             guard await store(record(of: next, .retry, failure), ttl: ttl, drivers) else {
                 return giveBack(delivery, message.id)
@@ -85,7 +96,9 @@ extension Worker {
         _ delivery: consuming Delivery,
         _ drivers: Drivers
     ) async {
-        guard await republish(message, delay: delay, delivery.queue, drivers) else { return giveBack(delivery, message.id) }
+        guard await republish(message, delay: delay, delivery.queue, drivers) else {
+            return giveBack(delivery, message.id)
+        }
         delivery.acknowledge()
     }
 
@@ -148,7 +161,9 @@ extension Worker {
         emit(.givenBack(id))
     }
 
-    private func republish(_ message: TaskMessage, delay: Duration, _ queue: QueueName, _ drivers: Drivers) async -> Bool {
+    private func republish(_ message: TaskMessage, delay: Duration, _ queue: QueueName, _ drivers: Drivers) async
+        -> Bool
+    {
         let route = Route(to: app.configuration.declaration(of: queue))
         return await publish(message.encoded(), to: route, delay: delay > .seconds(1) ? delay : nil, drivers)
     }

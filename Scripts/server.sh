@@ -1,0 +1,205 @@
+#!/usr/bin/env bash
+# Runs one private RabbitMQ or Redis whose whole state lives in a directory.
+#
+#   server.sh start|stop|kill|restart|pid|url rabbitmq|redis DIRECTORY
+#
+# start    makes the directory if need be, waits until the server answers and prints its URL. A free loopback port is
+#          chosen the first time and kept in the directory, so that the next start has the same URL and the same data.
+# stop     ends it in good order;  kill  ends it with SIGKILL, as a crash would;  restart  is stop, then start.
+# pid, url print what is running.
+#
+# Both kinds may share one directory. Servers that something else started are never touched.
+set -euo pipefail
+
+fail() {
+    echo "${0##*/}: $*" >&2
+    exit 1
+}
+usage() {
+    echo "usage: ${0##*/} start|stop|kill|restart|pid|url rabbitmq|redis DIRECTORY" >&2
+    exit 64
+}
+
+(($# == 3)) || usage
+action=$1 kind=$2
+case $kind in rabbitmq | redis) ;; *) usage ;; esac
+state=$(realpath -m -- "$3")/$kind
+
+# A process is remembered as "pid start-time": a pid that the kernel has given to somebody else since is not ours.
+start_time() {
+    local stat fields
+    { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
+    read -ra fields <<<"${stat##*) }"
+    [[ ${fields[0]} != [ZX] ]] && echo "${fields[19]}"
+}
+
+running() { # FILE: prints the pid if that process still lives
+    local pid began
+    [[ -s $1 ]] && read -r pid began <"$1" && [[ $(start_time "$pid") == "$began" ]] && echo "$pid"
+}
+
+gone_within() { # SECONDS FILE
+    local deadline=$((SECONDS + $1))
+    while running "$2" >/dev/null; do
+        ((SECONDS <= deadline)) || return 1
+        sleep 0.05
+    done
+}
+
+end() { # SIGNAL FILE
+    local pid
+    pid=$(running "$2") || return 0
+    kill -s "$1" "$pid" 2>/dev/null || true
+    if ! gone_within 30 "$2"; then
+        kill -s KILL "$pid" 2>/dev/null || true
+        gone_within 10 "$2" || fail "process $pid does not end"
+    fi
+}
+
+launch() { # FILE LOG COMMAND…: in a session of its own, holding nothing of the caller's open
+    local file=$1 log=$2
+    shift 2
+    (
+        for fd in "/proc/$BASHPID/fd/"*; do
+            fd=${fd##*/}
+            if ((fd > 2)); then eval "exec $fd>&-"; fi
+        done
+        self=$BASHPID
+        echo "$self $(start_time "$self")" >"$file"
+        exec setsid "$@" </dev/null >>"$log" 2>&1
+    ) </dev/null >/dev/null 2>&1 &
+    disown
+}
+
+free_port() {
+    local port lowest
+    # Below the range the kernel hands to outgoing connections, or a client could sit on the port before a restart.
+    read -r lowest _ </proc/sys/net/ipv4/ip_local_port_range
+    ((lowest > 16000)) || lowest=32768
+    for _ in {1..50}; do
+        port=$((15000 + SRANDOM % (lowest - 15000)))
+        if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+            echo "$port"
+            return
+        fi
+    done
+    fail "no free port"
+}
+
+port_for() { # NAME: the port under that name in the directory, chosen the first time
+    [[ -s $state/$1 ]] || free_port >"$state/$1"
+    cat "$state/$1"
+}
+
+answers() { # PORT: cheap probe, no client program needed
+    local reply=
+    case $kind in
+        redis) { printf 'PING\r\n' >&3 && read -r -t 2 reply <&3 && [[ $reply == +PONG* ]]; } ;;
+        # A frame of type 1 on opening: connection.start.
+        rabbitmq) { printf 'AMQP\0\0\11\1' >&3 && LC_ALL=C read -r -N 1 -t 5 reply <&3 && [[ $reply == $'\1' ]]; } ;;
+    esac 3<>"/dev/tcp/127.0.0.1/$1"
+} 2>/dev/null
+
+url() {
+    case $kind in
+        redis) echo "redis://127.0.0.1:$(<"$state/port")/0" ;;
+        rabbitmq) echo "amqp://guest:guest@127.0.0.1:$(<"$state/port")/%2F" ;;
+    esac
+}
+
+launch_redis() { # PORT
+    launch "$state/pid" "$state/log" env -i PATH="$PATH" redis-server \
+        --port "$1" --bind 127.0.0.1 --dir "$state" --daemonize no \
+        --save '' --appendonly yes --appendfsync everysec
+}
+
+launch_rabbitmq() { # PORT
+    local scripts=/usr/lib/rabbitmq/bin epmd_port dist_port
+    [[ -x $scripts/rabbitmq-server ]] || fail "no RabbitMQ in $scripts"
+    epmd_port=$(port_for epmd-port)
+    dist_port=$(port_for dist-port)
+    mkdir -p "$state/home" "$state/mnesia" "$state/logs"
+    echo '[].' >"$state/enabled_plugins"
+    : >"$state/environment.conf"
+    echo '[].' >"$state/advanced.config"
+    printf '%s\n' "listeners.tcp.1 = 127.0.0.1:$1" 'log.file.level = warning' >"$state/rabbitmq.conf"
+
+    # The name server of Erlang nodes: one of our own, for the system's would outlive us.
+    if ! running "$state/epmd.pid" >/dev/null; then
+        launch "$state/epmd.pid" "$state/epmd.log" \
+            env -i PATH="$PATH" epmd -address 127.0.0.1 -port "$epmd_port"
+    fi
+
+    # A huge limit makes Erlang allocate a huge table.
+    local limit
+    limit=$(ulimit -Hn)
+    if [[ $limit == unlimited ]] || ((limit > 65536)); then limit=65536; fi
+    ulimit -Sn "$limit"
+
+    # Debian's wrapper insists on being root or rabbitmq, so not through it. "Under systemd" is the script's way of
+    # saying: replace the shell by Erlang, so that the pid is the server's and SIGTERM its orderly shutdown.
+    launch "$state/pid" "$state/log" env -i PATH="$PATH" LANG=C.UTF-8 \
+        HOME="$state/home" \
+        RUNNING_UNDER_SYSTEMD=true \
+        ERL_EPMD_PORT="$epmd_port" ERL_EPMD_ADDRESS=127.0.0.1 ERL_CRASH_DUMP="$state/logs/erl_crash.dump" \
+        RABBITMQ_NODENAME="celeriac-$1@localhost" \
+        RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT="$1" RABBITMQ_DIST_PORT="$dist_port" \
+        RABBITMQ_CONF_ENV_FILE="$state/environment.conf" RABBITMQ_CONFIG_FILE="$state/rabbitmq.conf" \
+        RABBITMQ_ADVANCED_CONFIG_FILE="$state/advanced.config" RABBITMQ_ENABLED_PLUGINS_FILE="$state/enabled_plugins" \
+        RABBITMQ_MNESIA_BASE="$state/mnesia" RABBITMQ_LOG_BASE="$state/logs" RABBITMQ_PID_FILE="$state/erlang.pid" \
+        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+S ${CELERIAC_RABBITMQ_SCHEDULERS:-1} +SDio 2 \
+            -start_epmd false -kernel inet_dist_use_interface {127,0,0,1}" \
+        "$scripts/rabbitmq-server"
+}
+
+start() {
+    local port deadline chosen=
+    if running "$state/pid" >/dev/null; then
+        url
+        return
+    fi
+    mkdir -p "$state"
+    [[ -s $state/port ]] || chosen=yes
+    for _ in 1 2 3; do
+        port=$(port_for port)
+        rm -f "$state/pid"
+        "launch_$kind" "$port"
+        deadline=$((SECONDS + 60))
+        until [[ -s $state/pid ]]; do sleep 0.01; done
+        while running "$state/pid" >/dev/null; do
+            if answers "$port"; then
+                url
+                return
+            fi
+            if ((SECONDS > deadline)); then
+                end KILL "$state/pid"
+                break
+            fi
+            sleep 0.05
+        done
+        # Somebody else may have taken a port between our choosing and its binding; one that a test relies on must stay.
+        [[ $chosen ]] || break
+        rm -f "$state"/{port,epmd-port,dist-port}
+        end KILL "$state/epmd.pid"
+    done
+    cat "$state/log" >&2
+    fail "$kind did not start in $state"
+}
+
+halt() { # SIGNAL
+    end "$1" "$state/pid"
+    end "$1" "$state/epmd.pid"
+}
+
+case $action in
+    start) start ;;
+    stop) halt TERM ;;
+    kill) halt KILL ;;
+    restart)
+        halt TERM
+        start
+        ;;
+    pid) running "$state/pid" || fail "$kind is not running in $state" ;;
+    url) url ;;
+    *) usage ;;
+esac

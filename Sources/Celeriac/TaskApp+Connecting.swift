@@ -1,0 +1,46 @@
+public import CeleriacCore
+
+extension TaskApp {
+    /// An application; by default its URLs come from the environment, and without any everything runs in this process.
+    ///
+    /// Connects nothing yet. A URL that no driver takes is an error of the first call that needs the driver.
+    public convenience init(_ name: String, configuration: Configuration = .fromEnvironment()) {
+        self.init(name, configuration: configuration, drivers: DriverResolver.drivers(for:))
+    }
+}
+
+/// Chooses drivers by the schemes of the configuration's URLs.
+enum DriverResolver {
+    static func drivers(for configuration: Configuration) throws(CeleriacError) -> Drivers {
+        let stores = try stores(for: configuration)
+        return Drivers(
+            broker: try broker(for: configuration),
+            results: stores.results,
+            locks: stores.locks,
+            schedule: stores.schedule
+        )
+    }
+
+    private static func broker(for configuration: Configuration) throws(CeleriacError) -> any Broker {
+        switch configuration.brokerURL.scheme {
+        case "memory": MemoryBroker(time: configuration.time)
+        default: throw unknown(configuration.brokerURL, as: "broker", known: "memory://")
+        }
+    }
+
+    private typealias Stores = (results: any ResultBackend, locks: any LockStore, schedule: any ScheduleStore)
+
+    private static func stores(for configuration: Configuration) throws(CeleriacError) -> Stores {
+        let time = configuration.time
+        switch configuration.resultBackendURL.scheme {
+        case "memory":
+            return (MemoryResultBackend(time: time), MemoryLockStore(time: time), MemoryScheduleStore(time: time))
+        default:
+            throw unknown(configuration.resultBackendURL, as: "result backend", known: "memory://")
+        }
+    }
+
+    private static func unknown(_ url: ServerURL, as role: String, known: String) -> CeleriacError {
+        CeleriacError(.configuration, "no driver for the \(role) \(url); known: \(known)")
+    }
+}

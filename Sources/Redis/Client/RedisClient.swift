@@ -1,0 +1,172 @@
+package import Transport
+
+/// A client of one Redis server: connects when first used, and again whenever the connection is lost.
+///
+/// Share one client among all tasks: their commands travel on one connection and share its writes. A command issued
+/// while there is no connection waits for one until its deadline. A command that was on its way when the connection
+/// was lost fails with `.outcomeUnknown`, or is sent again when it was marked `retry: .idempotent`. Blocking commands
+/// such as `BLPOP` and connection state such as `SELECT` or `WATCH` do not belong on a shared connection.
+///
+/// ```swift
+/// let redis = RedisClient(RedisConfiguration(try RedisURL("redis://localhost/0")))
+/// try await redis.send(RedisCommand("SET", "greeting", "hello", "EX", 60))
+/// let text = try await redis.send(RedisCommand("GET", "greeting"), retry: .idempotent).string
+/// ```
+public actor RedisClient: RequestSink {
+    nonisolated let loop: EventLoop
+    /// What the client was made with.
+    public nonisolated let configuration: RedisConfiguration
+    /// The client runs on its connection's event loop.
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+    let link: Reconnector
+    var waiting: RequestQueue<PendingRequest>
+    private var timer: TimerID?
+    private var timerDeadline: ContinuousClock.Instant?
+
+    /// Makes a client; it connects when the first command is sent.
+    public init(_ configuration: RedisConfiguration) {
+        self.init(configuration, on: .shared)
+    }
+
+    package init(_ configuration: RedisConfiguration, on loop: EventLoop) {
+        self.configuration = configuration
+        self.loop = loop
+        link = Reconnector(configuration, on: loop)
+        waiting = RequestQueue(
+            maximumSent: 0,
+            maximumWaiting: configuration.maximumWaiting,
+            grace: configuration.suspectGrace
+        )
+    }
+
+    // MARK: Commands
+
+    /// Sends one command and waits for its reply.
+    ///
+    /// - Parameters:
+    ///   - timeout: For everything, reconnecting included; the configuration's when absent.
+    ///   - retry: Whether the command may be repeated when its outcome is unknown.
+    /// - Throws: ``RedisError``, also for an error reply. Cancelling ends the wait only; the command may still run.
+    @discardableResult
+    public nonisolated func send(
+        _ command: RedisCommand,
+        timeout: Duration? = nil,
+        retry: RedisRetry = .never
+    ) async throws(RedisError) -> RESPValue {
+        try await perform(command, deadline: deadline(timeout), retry: retry)
+    }
+
+    /// Sends commands in one piece, with nothing of this client between them, and waits for all replies.
+    ///
+    /// Error replies are values among them.
+    public nonisolated func pipeline(
+        _ commands: [RedisCommand],
+        timeout: Duration? = nil,
+        retry: RedisRetry = .never
+    ) async throws(RedisError) -> [RESPValue] {
+        try await perform(commands, deadline: deadline(timeout), retry: retry)
+    }
+
+    /// Runs commands between `MULTI` and `EXEC`, and returns their replies.
+    ///
+    /// - Throws: ``RedisError``, code `.transactionAborted`, when none of them ran.
+    public nonisolated func transaction(
+        _ commands: [RedisCommand],
+        timeout: Duration? = nil,
+        retry: RedisRetry = .never
+    ) async throws(RedisError) -> [RESPValue] {
+        try await performTransaction(commands, deadline: deadline(timeout), retry: retry)
+    }
+
+    /// Runs a script on the server, by its digest where the server has it.
+    ///
+    /// - Throws: ``RedisError``. A server that has forgotten the script is given it again, once.
+    @discardableResult
+    public nonisolated func evaluate(
+        _ script: RedisScript,
+        keys: [String] = [],
+        arguments: RedisArguments = [],
+        timeout: Duration? = nil,
+        retry: RedisRetry = .never
+    ) async throws(RedisError) -> RESPValue {
+        let deadline = deadline(timeout)
+        guard let digest = script.digest else {
+            let loaded = try await perform(script.loadCommand, deadline: deadline, retry: .idempotent)
+            guard let digest = loaded.string else { throw RedisError(.unexpectedReply, "SCRIPT LOAD gave no digest") }
+            script.learn(digest)
+            return try await evaluate(script, digest, keys, arguments, deadline, retry)
+        }
+        return try await evaluate(script, digest, keys, arguments, deadline, retry)
+    }
+
+    private nonisolated func evaluate(
+        _ script: RedisScript,
+        _ digest: String,
+        _ keys: [String],
+        _ arguments: RedisArguments,
+        _ deadline: ContinuousClock.Instant,
+        _ retry: RedisRetry
+    ) async throws(RedisError) -> RESPValue {
+        do {
+            let command = RedisScript.command("EVALSHA", digest, keys: keys, arguments: arguments)
+            return try await perform(command, deadline: deadline, retry: retry)
+        } catch {
+            guard error.code == .noScript else { throw error }
+            // EVAL also stores the script, so the next call finds it again.
+            return try await perform(script.command(keys: keys, arguments: arguments), deadline: deadline, retry: retry)
+        }
+    }
+
+    /// Ends the connection; commands that wait, and later ones, fail with `.closed`.
+    ///
+    /// What was already sent is given until its deadline to be answered.
+    public func close() async {
+        let ended = link.close()
+        for request in waiting.end().unsent { request.fail(.closed, "\(request.summary): the client was closed") }
+        if let timer { loop.cancel(timer) }
+        await ended()
+    }
+
+    private nonisolated func deadline(_ timeout: Duration?) -> ContinuousClock.Instant {
+        .now + (timeout ?? configuration.commandTimeout)
+    }
+
+    // MARK: On the loop
+
+    func accept(_ request: PendingRequest) {
+        if let connection = link.connection { return connection.assumeIsolated { $0.accept(request) } }
+        guard !link.isClosed else { return request.fail(.closed, "\(request.summary): the client was closed") }
+        if let refusal = link.currentRefusal { return request.settle(.failure(refusal)) }
+        enqueue(request)
+        link.start(for: self)
+    }
+
+    func enqueue(_ request: PendingRequest) {
+        guard !request.isSettled else { return }
+        guard waiting.submit(request, expecting: request.expected, deadline: request.deadline) else {
+            return request.fail(.overloaded, "\(configuration.maximumWaiting) requests wait for \(configuration.url)")
+        }
+        armTimer()
+    }
+
+    private func armTimer() {
+        guard let deadline = waiting.nextDeadline else { return }
+        if let timerDeadline, timerDeadline <= deadline { return }
+        if let timer { loop.cancel(timer) }
+        timerDeadline = deadline
+        timer = loop.schedule(at: deadline) { [weak self] in
+            guard let self else { return }
+            self.assumeIsolated { $0.tick() }
+        }
+    }
+
+    private func tick() {
+        timer = nil
+        timerDeadline = nil
+        for request in waiting.tick(now: .now).unsent {
+            request.timeOut(wasSent: false, at: configuration.url.description, cause: link.lastFailure)
+        }
+        armTimer()
+    }
+}

@@ -1,0 +1,67 @@
+/// Whether a command may be sent again when its outcome is unknown.
+public struct RedisRetry: Hashable, Sendable {
+    private enum Raw { case never, idempotent }
+    private let raw: Raw
+
+    /// It fails with `.outcomeUnknown`.
+    public static let never = RedisRetry(raw: .never)
+    /// Running it twice is as good as once: it is sent again within its deadline.
+    public static let idempotent = RedisRetry(raw: .idempotent)
+}
+
+/// Encoded commands and the caller that waits for their replies.
+///
+// Soundness of @unchecked Sendable: everything mutable is used on the event loop only; the rest is constant.
+final class PendingRequest: @unchecked Sendable {
+    typealias Outcome = Result<RESPValue, RedisError>
+
+    let bytes: [UInt8]
+    let expected: Int
+    let deadline: ContinuousClock.Instant
+    let retry: RedisRetry
+    /// What was asked, for messages; without arguments.
+    let summary: String
+    private var continuation: CheckedContinuation<Outcome, Never>?
+    private var early: Outcome?
+    private(set) var isSettled = false
+
+    init(_ bytes: [UInt8], expected: Int, summary: String, deadline: ContinuousClock.Instant, retry: RedisRetry) {
+        self.bytes = bytes
+        self.expected = expected
+        self.summary = summary
+        self.deadline = deadline
+        self.retry = retry
+    }
+
+    /// Makes the caller wait here; false when the wait has already ended.
+    func attach(_ continuation: CheckedContinuation<Outcome, Never>) -> Bool {
+        if let early {
+            continuation.resume(returning: early)
+            return false
+        }
+        self.continuation = continuation
+        return true
+    }
+
+    /// Ends the wait, once; later outcomes are dropped.
+    func settle(_ outcome: Outcome) {
+        guard !isSettled else { return }
+        isSettled = true
+        if let continuation {
+            self.continuation = nil
+            continuation.resume(returning: outcome)
+        } else {
+            early = outcome
+        }
+    }
+
+    func fail(_ code: RedisError.Code, _ message: String, cause: (any Error)? = nil, mayHaveExecuted: Bool = false) {
+        guard !isSettled else { return }
+        settle(.failure(RedisError(code, message, underlying: cause, mayHaveExecuted: mayHaveExecuted)))
+    }
+
+    func timeOut(wasSent: Bool, at place: String, cause: (any Error)? = nil) {
+        let state = wasSent ? "was not answered" : "could not be sent"
+        fail(.timedOut, "\(summary) \(state) in time by \(place)", cause: cause, mayHaveExecuted: wasSent)
+    }
+}

@@ -1,0 +1,120 @@
+/// Why a Redis operation did not succeed.
+public struct RedisError: Error, Sendable, CustomStringConvertible {
+    /// The kinds of failure, an open set.
+    public struct Code: Hashable, Sendable, CustomStringConvertible {
+        private enum Raw: String {
+            case cannotConnect, connectionLost, outcomeUnknown, timedOut, cancelled, closed, overloaded
+            case authentication, notPermitted, command, loading, masterDown, readOnly, outOfMemory, noScript, busy
+            case transactionAborted, protocolViolation, unexpectedReply, invalidURL, tlsUnavailable, outOfMemoryLocally
+        }
+        private let raw: Raw
+
+        /// No connection could be opened.
+        public static let cannotConnect = Code(raw: .cannotConnect)
+        /// The connection ended with the command on its way; it may have run.
+        public static let connectionLost = Code(raw: .connectionLost)
+        /// The client lost the connection with the command on its way; it may have run and was not repeated.
+        public static let outcomeUnknown = Code(raw: .outcomeUnknown)
+        /// The command's deadline passed; ``RedisError/mayHaveExecuted`` says whether it had been sent.
+        public static let timedOut = Code(raw: .timedOut)
+        /// The waiting task was cancelled; a command already sent runs nevertheless.
+        public static let cancelled = Code(raw: .cancelled)
+        /// This side has been closed.
+        public static let closed = Code(raw: .closed)
+        /// Too many commands are waiting to be sent.
+        public static let overloaded = Code(raw: .overloaded)
+        /// Wrong or missing user and password.
+        ///
+        /// Permanent until the configuration changes.
+        public static let authentication = Code(raw: .authentication)
+        /// The user may not run this command, or not on this key or channel.
+        public static let notPermitted = Code(raw: .notPermitted)
+        /// The server refused the command; its words are the message.
+        public static let command = Code(raw: .command)
+        /// The server is reading its data set into memory.
+        public static let loading = Code(raw: .loading)
+        /// The replica has lost its master and serves no stale data.
+        public static let masterDown = Code(raw: .masterDown)
+        /// The server is a replica, or has become one.
+        public static let readOnly = Code(raw: .readOnly)
+        /// The server has reached its memory limit.
+        public static let outOfMemory = Code(raw: .outOfMemory)
+        /// The server does not have the script.
+        public static let noScript = Code(raw: .noScript)
+        /// The server is occupied by a script that runs too long.
+        public static let busy = Code(raw: .busy)
+        /// A transaction did not run: a watched key changed, or a command was refused while queueing.
+        public static let transactionAborted = Code(raw: .transactionAborted)
+        /// The peer does not speak RESP 2, or exceeded a limit.
+        public static let protocolViolation = Code(raw: .protocolViolation)
+        /// A well-formed reply of a kind that the command does not have.
+        public static let unexpectedReply = Code(raw: .unexpectedReply)
+        /// The URL cannot be understood.
+        public static let invalidURL = Code(raw: .invalidURL)
+        /// The URL asks for TLS, which this version does not offer for Redis.
+        public static let tlsUnavailable = Code(raw: .tlsUnavailable)
+        /// This process has no memory left for the command.
+        public static let outOfMemoryLocally = Code(raw: .outOfMemoryLocally)
+
+        /// The code's name.
+        public var description: String { raw.rawValue }
+    }
+
+    /// What kind of failure it is.
+    public let code: Code
+    /// What was attempted, where, and what came back.
+    ///
+    /// Holds no credentials.
+    public let message: String
+    /// What caused it, if something else did.
+    public let underlying: (any Error)?
+    /// Whether the server may have run the command although no answer came.
+    public let mayHaveExecuted: Bool
+
+    package init(_ code: Code, _ message: String, underlying: (any Error)? = nil, mayHaveExecuted: Bool = false) {
+        self.code = code
+        self.message = message
+        self.underlying = underlying
+        self.mayHaveExecuted = mayHaveExecuted
+    }
+
+    /// The code and the message, and the cause where there is one.
+    public var description: String {
+        underlying.map { "\(code): \(message) (\($0))" } ?? "\(code): \(message)"
+    }
+}
+
+/// What the client does about an error reply.
+package enum ErrorDisposition: Sendable, Equatable {
+    /// Hand it to the caller.
+    case deliver
+    /// The command did not run and the server will be better later, or another server now: reconnect and repeat.
+    case reconnectAndRepeat
+}
+
+extension RedisError {
+    /// The first words of error replies that mean something to this client.
+    private static let table: [String: (code: Code, disposition: ErrorDisposition)] = [
+        "WRONGPASS": (.authentication, .deliver),
+        "NOAUTH": (.authentication, .deliver),
+        "NOPERM": (.notPermitted, .deliver),
+        "LOADING": (.loading, .reconnectAndRepeat),
+        "MASTERDOWN": (.masterDown, .reconnectAndRepeat),
+        "READONLY": (.readOnly, .reconnectAndRepeat),
+        "OOM": (.outOfMemory, .deliver),
+        "NOSCRIPT": (.noScript, .deliver),
+        "BUSY": (.busy, .deliver),
+        "EXECABORT": (.transactionAborted, .deliver),
+    ]
+
+    private static func kind(_ reply: String) -> Substring { reply.prefix { $0 != " " } }
+
+    /// Reads an error reply.
+    package init(reply: String) {
+        self.init(Self.table[String(Self.kind(reply))]?.code ?? .command, reply)
+    }
+
+    package static func disposition(of reply: String) -> ErrorDisposition {
+        table[String(kind(reply))]?.disposition ?? .deliver
+    }
+}
