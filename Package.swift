@@ -42,7 +42,10 @@ let package = Package(
         room("CeleriacRedis", ["CeleriacCore", "Redis"]),
         room("CeleriacWorker", ["CeleriacCore"]),
         room("CeleriacBeat", ["CeleriacCore"]),
-        room("Celeriac", ["Transport", "CeleriacCore", "CeleriacAMQP", "CeleriacRedis", "CeleriacWorker", "CeleriacBeat"]),
+        room(
+            "Celeriac",
+            ["Transport", "CeleriacCore", "CeleriacAMQP", "CeleriacRedis", "CeleriacWorker", "CeleriacBeat"]
+        ),
 
         program("demo", at: "Workers/demo"),
         program("quickstart", at: "Examples/quickstart"),

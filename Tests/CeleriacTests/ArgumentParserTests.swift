@@ -42,7 +42,9 @@ private func arguments(_ line: String) throws -> ParsedArguments {
 @Suite("Argument parser") struct ArgumentParserTests {
     @Test(
         "Reads an option's value however it is attached",
-        arguments: ["go x -c 5", "go x -c5", "go x -c=5", "go x --count 5", "go x --count=5", "go --count=5 x", "go x -c1 -c5"]
+        arguments: [
+            "go x -c 5", "go x -c5", "go x -c=5", "go x --count 5", "go x --count=5", "go --count=5 x", "go x -c1 -c5",
+        ]
     )
     func values(_ line: String) throws {
         #expect(try arguments(line).value(of: count) == 5)
@@ -131,7 +133,10 @@ private func arguments(_ line: String) throws -> ParsedArguments {
         #expect(Duration(argument: text) == .seconds(seconds))
     }
 
-    @Test("Refuses what is no span of time", arguments: ["", "-1", "x", "1w", "nan", "inf", "1e400", "99999999999", "1 s"])
+    @Test(
+        "Refuses what is no span of time",
+        arguments: ["", "-1", "x", "1w", "nan", "inf", "1e400", "99999999999", "1 s"]
+    )
     func badDurations(_ text: String) {
         #expect(Duration(argument: text) == nil)
     }

@@ -29,7 +29,7 @@ private let bothQueues = WorkerConfiguration(queues: ["celery", "paper"])
     func call() async throws {
         let program = shop()
         let code = try await program.app.withWorker(bothQueues) {
-            try await program.run(CallCommand.self, "shop.add", "2", "-3", "--wait", "--id", "one")
+            await program.run(CallCommand.self, "shop.add", "2", "-3", "--wait", "--id", "one")
         }
         #expect(code == .success)
         #expect(program.output.lines == ["one", "-1"])
@@ -39,12 +39,14 @@ private let bothQueues = WorkerConfiguration(queues: ["celery", "paper"])
     func arguments() async throws {
         let program = shop()
         try await program.app.withWorker(bothQueues) {
-            #expect(try await program.run(CallCommand.self, "shop.greet", "you there", "-w", "--id", "a") == .success)
+            #expect(await program.run(CallCommand.self, "shop.greet", "you there", "-w", "--id", "a") == .success)
             #expect(
-                try await program.run(CallCommand.self, "shop.greet", "-k", #"{"name": "me"}"#, "-w", "--id", "b") == .success
+                await program.run(CallCommand.self, "shop.greet", "-k", #"{"name": "me"}"#, "-w", "--id", "b")
+                    == .success
             )
             #expect(
-                try await program.run(CallCommand.self, "shop.header", "--header", "who=x=y", "-w", "--id", "c") == .success
+                await program.run(CallCommand.self, "shop.header", "--header", "who=x=y", "-w", "--id", "c")
+                    == .success
             )
         }
         #expect(program.output.lines == ["a", "\"hello you there\"", "b", "\"hello me\"", "c", "\"x=y\""])
@@ -54,7 +56,9 @@ private let bothQueues = WorkerConfiguration(queues: ["celery", "paper"])
     func json() async throws {
         let program = shop()
         try await program.app.withWorker(bothQueues) {
-            #expect(try await program.run(CallCommand.self, "shop.add", "1", "2", "-w", "--json", "--id", "i") == .success)
+            #expect(
+                await program.run(CallCommand.self, "shop.add", "1", "2", "-w", "--json", "--id", "i") == .success
+            )
         }
         #expect(program.output.text == #"{"id": "i", "state": "SUCCESS", "value": 3}"# + "\n")
     }
@@ -63,7 +67,7 @@ private let bothQueues = WorkerConfiguration(queues: ["celery", "paper"])
     func failure() async throws {
         let program = shop()
         let code = try await program.app.withWorker(bothQueues) {
-            try await program.run(CallCommand.self, "shop.print", "page", "--wait", "--id", "i")
+            await program.run(CallCommand.self, "shop.print", "page", "--wait", "--id", "i")
         }
         #expect(code == .failure)
         #expect(program.output.lines == ["i"])
@@ -82,7 +86,9 @@ private let bothQueues = WorkerConfiguration(queues: ["celery", "paper"])
     @Test("call --wait ends with 75 when the task does not end in time")
     func timeout() async throws {
         let program = shop()
-        #expect(await program.run("call", "shop.add", "2", "3", "--wait", "--timeout", "0.05", "--id", "i") == .notEnded)
+        #expect(
+            await program.run("call", "shop.add", "2", "3", "--wait", "--timeout", "0.05", "--id", "i") == .notEnded
+        )
         #expect(program.error.text.contains("shop result i"))
     }
 
@@ -90,13 +96,13 @@ private let bothQueues = WorkerConfiguration(queues: ["celery", "paper"])
     func result() async throws {
         let program = shop()
         try await program.app.withWorker(bothQueues) {
-            #expect(try await program.run(CallCommand.self, "shop.add", "2", "3", "--wait", "--id", "good") == .success)
-            #expect(try await program.run(CallCommand.self, "shop.print", "x", "--wait", "--id", "bad") == .failure)
+            #expect(await program.run(CallCommand.self, "shop.add", "2", "3", "--wait", "--id", "good") == .success)
+            #expect(await program.run(CallCommand.self, "shop.print", "x", "--wait", "--id", "bad") == .failure)
         }
-        #expect(try await program.run(ResultCommand.self, "good") == .success)
-        #expect(try await program.run(ResultCommand.self, "bad", "--wait") == .failure)
-        #expect(try await program.run(ResultCommand.self, "none") == .notEnded)
-        #expect(try await program.run(ResultCommand.self, "none", "--wait", "-t", "0.05", "--json") == .notEnded)
+        #expect(await program.run(ResultCommand.self, "good") == .success)
+        #expect(await program.run(ResultCommand.self, "bad", "--wait") == .failure)
+        #expect(await program.run(ResultCommand.self, "none") == .notEnded)
+        #expect(await program.run(ResultCommand.self, "none", "--wait", "-t", "0.05", "--json") == .notEnded)
         let lines = program.output.lines
         #expect(lines.contains("state  SUCCESS"))
         #expect(lines.contains("value  5"))

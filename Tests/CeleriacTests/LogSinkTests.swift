@@ -20,7 +20,12 @@ private struct FixedTime: TimeSource {
 
     @Test("Writes time, level, message and metadata for people")
     func humanLine() {
-        human().log(level: .info, message: "task succeeded", metadata: [("task", "a.b"), ("why", "so it is")], label: "x")
+        human().log(
+            level: .info,
+            message: "task succeeded",
+            metadata: [("task", "a.b"), ("why", "so it is")],
+            label: "x"
+        )
         #expect(recorder.text == "2023-11-14T22:13:20.062Z INFO     task succeeded task=a.b why=\"so it is\"\n")
     }
 
@@ -32,7 +37,9 @@ private struct FixedTime: TimeSource {
 
     @Test(
         "Wants colours on a terminal without NO_COLOR alone",
-        arguments: [(true, [:], true), (true, ["NO_COLOR": ""], true), (true, ["NO_COLOR": "1"], false), (false, [:], false)]
+        arguments: [
+            (true, [:], true), (true, ["NO_COLOR": ""], true), (true, ["NO_COLOR": "1"], false), (false, [:], false),
+        ]
     )
     func wantsColour(_ isTerminal: Bool, _ variables: [String: String], _ wanted: Bool) {
         let streams = StandardStreams(output: recorder, error: recorder, isErrorTerminal: isTerminal)

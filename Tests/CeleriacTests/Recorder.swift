@@ -1,6 +1,7 @@
 import Celeriac
 import CeleriacCore
 import Synchronization
+import Testing
 
 @testable import Celeriac
 
@@ -43,7 +44,9 @@ struct TestProgram: Sendable {
     /// Runs a command line and closes the application, as a process does.
     func run(
         _ arguments: String...,
-        watchForStop: @escaping @Sendable (@Sendable (StopRequest) -> Void) async -> Void = { _ in await untilCancelled() }
+        watchForStop: @escaping @Sendable (@Sendable (StopRequest) -> Void) async -> Void = { _ in
+            await untilCancelled()
+        }
     ) async -> ExitCode {
         let environment = ProgramEnvironment(
             program: "shop",
@@ -56,19 +59,23 @@ struct TestProgram: Sendable {
     }
 
     /// Runs one command and leaves the application open, for the commands and workers beside it.
-    func run<Subcommand: Command>(_ type: Subcommand.Type, _ arguments: String...) async throws -> ExitCode {
+    func run(_ type: (some Command).Type, _ arguments: String...) async -> ExitCode {
         let syntax = ProgramSyntax(name: "shop", summary: "", commands: [type.syntax], commonOptions: [])
-        let invocation = try ArgumentParser.parse([type.syntax.name] + arguments, by: syntax)
-        guard case .command(_, let parsed) = invocation else { return .usage }
         let environment = ProgramEnvironment(
             program: "shop",
             arguments: [],
             streams: streams,
             watchForStop: { _ in await untilCancelled() }
         )
-        return await type.init(parsed).run(
-            RunningProgram(app: app, schedule: schedule, environment: environment, logFormat: .human)
-        )
+        let program = RunningProgram(app: app, schedule: schedule, environment: environment, logFormat: .human)
+        do throws(UsageError) {
+            let invocation = try ArgumentParser.parse([type.syntax.name] + arguments, by: syntax)
+            guard case .command(_, let parsed) = invocation else { return .usage }
+            return await (try type.init(parsed)).run(program)
+        } catch {
+            Issue.record(error)
+            return .usage
+        }
     }
 }
 

@@ -144,7 +144,9 @@ struct KeywordsArgument: ArgumentValue, Equatable {
     let members: [String: JSONValue]
 
     init?(argument: String) {
-        guard let members = try? PayloadCoding.decode(JSONValue.self, from: Array(argument.utf8)).object else { return nil }
+        guard let members = try? PayloadCoding.decode(JSONValue.self, from: Array(argument.utf8)).object else {
+            return nil
+        }
         self.members = members
     }
 

@@ -27,7 +27,11 @@ extension TaskApp {
             if case .ready = event { ready.finish() }
             onEvent?(event)
         }
-        return try await withService { try await worker.run() } stop: { worker.shutDown() } body: {
+        return try await withService {
+            try await worker.run()
+        } stop: {
+            worker.shutDown()
+        } body: {
             for await _ in readiness {}
             try Task.checkCancellation()
             return try await body()
@@ -53,7 +57,13 @@ extension TaskApp {
             logger: configuration.logger.labelled("celeriac.beat"),
             onEvent: onEvent
         )
-        return try await withService { try await beat.run() } stop: { beat.shutDown() } body: { try await body() }
+        return try await withService {
+            try await beat.run()
+        } stop: {
+            beat.shutDown()
+        } body: {
+            try await body()
+        }
     }
 
     /// Runs a closure beside a service, then stops the service; a service that fails first cancels the closure.

@@ -9,7 +9,8 @@ enum LogText {
         let fraction = ((milliseconds % 1000) + 1000) % 1000
         let whole = Date(timeIntervalSince1970: Double((milliseconds - fraction) / 1000))
         let digits = String(fraction)
-        return WireTime.text(of: whole).prefix(19) + "." + String(repeating: "0", count: 3 - digits.count) + digits + "Z"
+        return WireTime.text(of: whole).prefix(19) + "." + String(repeating: "0", count: 3 - digits.count) + digits
+            + "Z"
     }
 
     static func padded(_ text: String, to width: Int) -> String {

@@ -10,7 +10,11 @@ struct CallCommand: Command {
         help: "Keyword arguments, as a JSON object."
     )
     private static let queue = Option<QueueName?>("queue", letter: "q", "NAME", help: "The queue. Default: the task's.")
-    private static let countdown = Option<Duration?>("countdown", "SECONDS", help: "Start no earlier than this from now.")
+    private static let countdown = Option<Duration?>(
+        "countdown",
+        "SECONDS",
+        help: "Start no earlier than this from now."
+    )
     private static let eta = Option<Date?>("eta", "TIME", help: "Start no earlier than this ISO 8601 time.")
     private static let expires = Option<Duration?>("expires", "SECONDS", help: "Do not start later than this from now.")
     private static let priority = Option<UInt8?>("priority", "N", help: "Larger is more urgent.")

@@ -20,7 +20,7 @@ internal import Glibc
 /// $ shop call shop.add 2 3 --wait
 /// $ shop --help
 /// ```
-public protocol TaskProgram {
+public protocol TaskProgram: SendableMetatype {
     /// The application.
     static var app: TaskApp { get }
 
@@ -44,7 +44,8 @@ extension TaskProgram {
     public static func run() async throws { throw NothingToRun() }
 
     /// Obeys the command line and ends the process.
-    public static func main() async {
+    // Not `nonisolated(nonsending)`, which the compiler (6.3.1) does not take for an entry point.
+    @concurrent public static func main() async {
         // A reader of logs or output that goes away must not end a worker; writes to it fail instead.
         signal(SIGPIPE, SIG_IGN)
         _ = tasks  // defines, and so registers, them

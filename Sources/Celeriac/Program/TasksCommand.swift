@@ -84,7 +84,9 @@ enum TextTable {
         }
         return rows.map { row in
             let line = zip(row, widths).map { LogText.padded($0, to: $1) }.joined(separator: "  ")
-            return String(line.prefix(line.lastIndex { $0 != " " }.map { line.distance(from: line.startIndex, to: $0) + 1 } ?? 0))
+            return String(
+                line.prefix(line.lastIndex { $0 != " " }.map { line.distance(from: line.startIndex, to: $0) + 1 } ?? 0)
+            )
         }
     }
 }
