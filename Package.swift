@@ -55,5 +55,7 @@ let package = Package(
         suite("CeleriacWorkerTests", ["CeleriacWorker"]),
         suite("RedisTests", ["Redis", "Transport"]),
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore"]),
+        suite("AMQPTests", ["AMQP"]),
+        suite("AMQPIntegrationTests", ["AMQP"]),
     ]
 )

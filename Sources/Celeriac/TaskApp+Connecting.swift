@@ -1,4 +1,5 @@
 public import CeleriacCore
+internal import CeleriacRedis
 
 extension TaskApp {
     /// An application; by default its URLs come from the environment, and without any everything runs in this process.
@@ -35,8 +36,11 @@ enum DriverResolver {
         switch configuration.resultBackendURL.scheme {
         case "memory":
             return (MemoryResultBackend(time: time), MemoryLockStore(time: time), MemoryScheduleStore(time: time))
+        case "redis", "rediss", "unix", "redis+socket":
+            let stores = try RedisStores(configuration.resultBackendURL, clientName: "celeriac")
+            return (stores.results, stores.locks, stores.schedule)
         default:
-            throw unknown(configuration.resultBackendURL, as: "result backend", known: "memory://")
+            throw unknown(configuration.resultBackendURL, as: "result backend", known: "memory://, redis://")
         }
     }
 

@@ -1,0 +1,109 @@
+internal import Transport
+
+extension AMQPChannel {
+    /// Starts a consumer.
+    ///
+    /// - Parameters:
+    ///   - prefetch: How many unacknowledged deliveries the broker may have outstanding to this consumer; zero means no
+    ///     limit. It bounds what waits in the process, too.
+    ///   - noAck: The broker forgets a message once it is sent; nothing is to be acknowledged, and what the process
+    ///     has not handled when it ends is lost.
+    ///   - tag: The consumer's name on this channel; chosen if not given.
+    /// - Throws: ``AMQPError``: `.notFound`, `.resourceLocked`, `.accessRefused`; all close the channel.
+    public func consume(
+        _ queue: String,
+        prefetch: UInt16 = 100,
+        noAck: Bool = false,
+        exclusive: Bool = false,
+        tag: String? = nil,
+        arguments: FieldTable = [:]
+    ) async throws(AMQPError) -> AMQPConsumer {
+        try await connection.consume(
+            on: self,
+            queue: queue,
+            prefetch: prefetch,
+            tag: tag,
+            noAck: noAck,
+            isExclusive: exclusive,
+            arguments: arguments
+        )
+    }
+
+    /// Fetches one message, or `nil` if none is ready. A consumer is the better way to take more than a few.
+    public func get(_ queue: String, noAck: Bool = false) async throws(AMQPError) -> AMQPDelivery? {
+        let answer = try await connection.call(.basicGet(.init(queue: queue, noAck: noAck)), on: self)
+        return answer.delivery
+    }
+
+    /// Settles a delivery as done.
+    ///
+    /// Callable from any thread; returns at once. Settlements leave together in the loop's next turn, contiguous ones
+    /// as a single frame. A tag of another channel, of one that is closed, or one already settled, is ignored: such a
+    /// delivery has gone back to its queue, or is done with.
+    public func acknowledge(_ tag: DeliveryTag) {
+        settle(tag, as: .acknowledge)
+    }
+
+    /// Gives a delivery back to its queue, or drops it: to the dead-letter exchange, if the queue has one.
+    public func reject(_ tag: DeliveryTag, requeue: Bool) {
+        settle(tag, as: .reject(requeue: requeue))
+    }
+
+    /// The same as ``reject(_:requeue:)`` with RabbitMQ's own method.
+    public func nack(_ tag: DeliveryTag, requeue: Bool) {
+        settle(tag, as: .nack(requeue: requeue))
+    }
+
+    private func settle(_ tag: DeliveryTag, as settlement: AckCoalescer.Settlement) {
+        guard tag.instance == instance else { return }
+        if mailbox.settle(tag.number, as: settlement) { wake() }
+    }
+}
+
+extension AMQPConnection {
+    func consume(
+        on channel: AMQPChannel,
+        queue: String,
+        prefetch: UInt16,
+        tag: String?,
+        noAck: Bool,
+        isExclusive: Bool,
+        arguments: FieldTable
+    ) async throws(AMQPError) -> AMQPConsumer {
+        let core = try core(of: channel)
+        let tag = tag ?? core.newConsumerTag()
+        guard core.consumers[tag] == nil else {
+            throw AMQPError(.invalidArgument, "channel \(core.number) has a consumer \"\(tag)\" already")
+        }
+        let inbox = ConsumerInbox(limit: noAck || prefetch == 0 ? options.inboxLimit : nil) { [weak self] in
+            guard let self else { return }
+            loop.execute { self.assumeIsolated { $0.resumeReading() } }
+        }
+        core.consumers[tag] = ChannelCore.Consumer(inbox: inbox, needsAcknowledgement: !noAck)
+        if !noAck { begin(.basicQos(.init(prefetchSize: 0, prefetchCount: prefetch)), nil, on: core) }
+        do throws(AMQPError) {
+            let consume = Method.BasicConsume(
+                queue: queue,
+                consumerTag: tag,
+                noAck: noAck,
+                isExclusive: isExclusive,
+                arguments: arguments
+            )
+            _ = try await call(.basicConsume(consume), on: core)
+        } catch {
+            abandon(tag, on: core, isStarted: error.code != .invalidArgument)
+            throw error
+        }
+        return AMQPConsumer(channel: channel, queue: queue, tag: tag, inbox: inbox)
+    }
+
+    /// Ends a consumer that its caller has given up waiting for.
+    private func abandon(_ tag: String, on core: ChannelCore, isStarted: Bool) {
+        guard isStarted, core.machine.isOpen, core.consumers[tag] != nil else {
+            core.consumers.removeValue(forKey: tag)
+            return
+        }
+        core.consumers[tag]?.isAbandoned = true
+        begin(.basicCancel(.init(consumerTag: tag)), nil, on: core)
+    }
+}

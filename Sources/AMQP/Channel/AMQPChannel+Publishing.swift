@@ -1,0 +1,74 @@
+extension AMQPChannel {
+    /// Publishes a message and waits until the broker has taken responsibility for it.
+    ///
+    /// Publishes of many tasks share writes and confirmations. The wait includes back-pressure: a full window, a slow
+    /// stream, a broker that blocks publishers. The first call turns confirmations on for the channel.
+    ///
+    /// - Parameter timeout: `Options.publishTimeout` unless given.
+    /// - Throws: ``AMQPError``: `.returned` if the message is mandatory and no queue took it; `.nacked`; `.blocked`;
+    ///   `.bodyTooLarge` and `.invalidArgument` before anything is sent; `.timedOut`, `.cancelled` and what closes
+    ///   channels, after which ``AMQPError/isOutcomeUnknown`` tells whether the message may have arrived.
+    /// - SeeAlso: RabbitMQ, "Consumer Acknowledgements and Publisher Confirms".
+    public func publish(_ message: AMQPMessage, timeout: Duration? = nil) async throws(AMQPError) {
+        let waiter = try submit(message, timeout: timeout, endsWhenSent: false)
+        try await waiter.value("the confirmation of a publish")
+    }
+
+    /// Publishes a message and waits only until it has been written: whether it arrives, nobody tells.
+    public func publishUnconfirmed(_ message: AMQPMessage, timeout: Duration? = nil) async throws(AMQPError) {
+        let waiter = try submit(message, timeout: timeout, endsWhenSent: true)
+        try await waiter.value("room for a publish")
+    }
+
+    /// Publishes messages in order and waits for all their confirmations together.
+    ///
+    /// - Returns: For each message, in order, what ``publish(_:timeout:)`` would have returned or thrown.
+    public func publish(_ messages: [AMQPMessage], timeout: Duration? = nil) async -> [Result<Void, AMQPError>] {
+        guard !messages.isEmpty else { return [] }
+        let deadline = ContinuousClock.now + (timeout ?? connection.options.publishTimeout)
+        let batch = PublishBatch(count: messages.count)
+        var operations: [PublishOperation] = []
+        operations.reserveCapacity(messages.count)
+        for (index, message) in messages.enumerated() {
+            let ticket = PublishTicket(completion: .part(of: batch, index: index), deadline: deadline)
+            if let error = tooLarge(message) {
+                ticket.finish(.failure(error))
+            } else {
+                operations.append(PublishOperation(message, ticket))
+            }
+        }
+        do throws(AMQPError) {
+            if try mailbox.publish(operations) { wake() }
+        } catch {
+            return batch.results(otherwise: error)
+        }
+        do throws(AMQPError) {
+            try await batch.waiter.value("the confirmations of a batch")
+            return batch.results(otherwise: AMQPError(.timedOut, "not confirmed", isOutcomeUnknown: true))
+        } catch {
+            return batch.results(otherwise: error)
+        }
+    }
+
+    private func submit(
+        _ message: AMQPMessage,
+        timeout: Duration?,
+        endsWhenSent: Bool
+    ) throws(AMQPError) -> Waiter<Void> {
+        if let error = tooLarge(message) { throw error }
+        let waiter = Waiter<Void>()
+        let ticket = PublishTicket(
+            completion: .one(waiter),
+            deadline: .now + (timeout ?? connection.options.publishTimeout)
+        )
+        let operation = PublishOperation(message, ticket, endsWhenSent: endsWhenSent)
+        if try mailbox.publish(CollectionOfOne(operation)) { wake() }
+        return waiter
+    }
+
+    private func tooLarge(_ message: AMQPMessage) -> AMQPError? {
+        let limit = connection.options.maximumPublishSize
+        guard message.body.count > limit else { return nil }
+        return AMQPError(.bodyTooLarge, "a body of \(message.body.count) octets exceeds the limit of \(limit)")
+    }
+}

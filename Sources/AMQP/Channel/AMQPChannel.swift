@@ -1,0 +1,48 @@
+internal import Transport
+
+/// A lane of a connection: topology, publishing and consuming with an order and an error scope of its own.
+///
+/// An error of one channel closes it and leaves the others alone. Usable from any task; methods wait for the broker's
+/// answer up to `Options.callTimeout`, and cancelling ends the wait only.
+public final class AMQPChannel: Sendable {
+    /// The connection that the channel runs over.
+    public let connection: AMQPConnection
+    /// The number of the channel on its connection.
+    public let number: UInt16
+
+    let instance: UInt64
+    let mailbox: ChannelMailbox
+
+    init(connection: AMQPConnection, number: UInt16, instance: UInt64, mailbox: ChannelMailbox) {
+        self.connection = connection
+        self.number = number
+        self.instance = instance
+        self.mailbox = mailbox
+    }
+
+    /// Why the channel is closed, once it is.
+    public var closeReason: AMQPError? { mailbox.closeReason }
+
+    /// Closes the channel: settlements already asked for are sent first. What still runs on it fails with `.closed`.
+    public func close() async {
+        await connection.close(self)
+    }
+
+    /// Limits the unacknowledged deliveries of consumers started afterwards, each by itself.
+    ///
+    /// - Parameter prefetch: Messages; zero means no limit.
+    /// - SeeAlso: AMQP 0-9-1 `basic.qos`; RabbitMQ reads `global = false` as "per consumer".
+    public func setPrefetch(_ prefetch: UInt16) async throws(AMQPError) {
+        _ = try await connection.call(.basicQos(.init(prefetchSize: 0, prefetchCount: prefetch)), on: self)
+    }
+
+    /// Has the loop look at the mailbox.
+    func wake() {
+        connection.loop.execute { [self] in
+            connection.assumeIsolated { connection in
+                guard let core = connection.channels[number], core.instance == instance else { return }
+                connection.drain(core)
+            }
+        }
+    }
+}

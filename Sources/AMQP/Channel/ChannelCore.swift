@@ -1,0 +1,62 @@
+internal import Transport
+
+/// An answer to a call, with the message that `basic.get` fetches.
+struct ChannelAnswer: Sendable {
+    var method: Method
+    var delivery: AMQPDelivery?
+}
+
+/// The half of a channel that lives on the event loop, inside its connection.
+final class ChannelCore {
+    struct Consumer {
+        let inbox: ConsumerInbox
+        let needsAcknowledgement: Bool
+        /// Set when nobody takes deliveries any more; those on the way go back to their queue.
+        var isAbandoned = false
+    }
+
+    let number: UInt16
+    let instance: UInt64
+    let mailbox: ChannelMailbox
+    var machine: ChannelStateMachine
+    var assembler: ContentAssembler
+    var acks = AckCoalescer()
+    var consumers: [String: Consumer] = [:]
+    var calls: [ChannelStateMachine.CallID: Waiter<ChannelAnswer>] = [:]
+    /// Calls of `basic.get` in order, with whether each loan needs an acknowledgement.
+    var gets = RingBuffer<Bool>()
+    /// Present once publishes are confirmed.
+    var confirms: ConfirmTracker<PublishTicket>?
+    /// Publishes that wait for room in the window, for the stream or for the broker.
+    var waiting = RingBuffer<PublishOperation>()
+    var isFlowActive = true
+    var sweep: (timer: TimerID, at: ContinuousClock.Instant)?
+    private var lastConsumer = 0
+    private var lastCall: ChannelStateMachine.CallID = 0
+
+    // Storage that is used again and again, so that the hot paths allocate nothing.
+    var taken = ChannelMailbox.Contents()
+    var ackFrames: [AckCoalescer.Frame] = []
+    var settled: [ConfirmTracker<PublishTicket>.Settled] = []
+
+    init(number: UInt16, instance: UInt64, mailbox: ChannelMailbox, maximumBodySize: Int) {
+        self.number = number
+        self.instance = instance
+        self.mailbox = mailbox
+        machine = ChannelStateMachine(number: number)
+        assembler = ContentAssembler(maximumBodySize: maximumBodySize)
+    }
+
+    /// Names a call; without a waiter, its answer interests nobody.
+    func newCall(_ waiter: Waiter<ChannelAnswer>?) -> ChannelStateMachine.CallID {
+        lastCall += 1
+        if let waiter { calls[lastCall] = waiter }
+        return lastCall
+    }
+
+    /// A short name, so that it needs no allocation when it comes back with each delivery.
+    func newConsumerTag() -> String {
+        lastConsumer += 1
+        return "consumer-\(lastConsumer)"
+    }
+}

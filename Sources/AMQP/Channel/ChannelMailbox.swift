@@ -1,0 +1,66 @@
+internal import Synchronization
+
+/// What callers on any thread leave for the loop: messages to publish, deliveries to settle.
+///
+/// The first to leave something after the loop has emptied the box wakes the loop; everybody else until then rides
+/// along, in the same write.
+final class ChannelMailbox: Sendable {
+    struct Contents: Sendable {
+        var publishes: [PublishOperation] = []
+        var settlements: [(tag: UInt64, settlement: AckCoalescer.Settlement)] = []
+    }
+
+    private struct State: Sendable {
+        var contents = Contents()
+        var isScheduled = false
+        var closed: AMQPError?
+
+        mutating func mustSchedule() -> Bool {
+            defer { isScheduled = true }
+            return !isScheduled
+        }
+    }
+
+    private let state = Mutex(State())
+
+    /// - Returns: Whether the caller must wake the loop.
+    func settle(_ tag: UInt64, as settlement: AckCoalescer.Settlement) -> Bool {
+        state.withLock { state in
+            guard state.closed == nil else { return false }
+            state.contents.settlements.append((tag, settlement))
+            return state.mustSchedule()
+        }
+    }
+
+    /// - Returns: Whether the caller must wake the loop.
+    /// - Throws: The reason for which the channel is closed.
+    func publish(_ operations: some Sequence<PublishOperation>) throws(AMQPError) -> Bool {
+        let result: Result<Bool, AMQPError> = state.withLock { state in
+            if let closed = state.closed { return .failure(closed.publishing(wasSent: false)) }
+            state.contents.publishes.append(contentsOf: operations)
+            return .success(state.mustSchedule())
+        }
+        return try result.get()
+    }
+
+    /// Empties the box, into contents whose storage is used again.
+    func take(into contents: inout Contents) {
+        contents.publishes.removeAll(keepingCapacity: true)
+        contents.settlements.removeAll(keepingCapacity: true)
+        state.withLock { state in
+            swap(&state.contents, &contents)
+            state.isScheduled = false
+        }
+    }
+
+    /// Refuses everything from here on.
+    func close(_ error: AMQPError) -> Contents {
+        state.withLock { state in
+            if state.closed == nil { state.closed = error }
+            defer { state.contents = Contents() }
+            return state.contents
+        }
+    }
+
+    var closeReason: AMQPError? { state.withLock { $0.closed } }
+}

@@ -1,0 +1,151 @@
+/// The client's side of a channel: opening, calls with their answers in order, closing. Decides; touches nothing.
+package struct ChannelStateMachine: Sendable {
+    /// Names a call that waits for its answer.
+    package typealias CallID = UInt64
+
+    package enum Action: Equatable, Sendable {
+        case none
+        case send(Method)
+        case complete(CallID, with: Method)
+        case consumerCancelled(tag: String)
+        case flow(isActive: Bool, send: Method)
+        /// The channel is gone: the calls fail with the error, the number is free again.
+        case closed(AMQPError, failing: [CallID], send: Method?)
+        /// The call cannot be made.
+        case refuse(CallID, AMQPError)
+        /// The connection must be closed for this.
+        case violation(FrameError)
+    }
+
+    private struct Call: Sendable {
+        let id: CallID
+        let classID: UInt16
+        let methodID: UInt16
+
+        init(_ id: CallID, _ method: Method) {
+            self.id = id
+            (classID, methodID) = method.id
+        }
+
+        func isAnswered(by method: Method) -> Bool {
+            let answer = method.id
+            guard answer.classID == classID else { return false }
+            switch (classID, methodID) {
+            case (40, 40): return answer.methodID == 51  // exchange.unbind, numbered out of line
+            case (60, 70): return answer.methodID == 71 || answer.methodID == 72  // basic.get: ok or empty
+            default: return answer.methodID == methodID + 1
+            }
+        }
+    }
+
+    private enum State: Sendable {
+        case idle
+        case opening
+        case open
+        case closing(AMQPError)
+        case closed(AMQPError)
+    }
+
+    private var state = State.idle
+    private var calls = RingBuffer<Call>()
+    private let number: UInt16
+
+    package init(number: UInt16) {
+        self.number = number
+    }
+
+    /// Whether messages and confirmations are of interest.
+    package var isOpen: Bool {
+        switch state {
+        case .opening, .open: true
+        case .idle, .closing, .closed: false
+        }
+    }
+
+    /// Why the channel takes no calls any more.
+    package var closeReason: AMQPError? {
+        switch state {
+        case .idle, .opening, .open: nil
+        case .closing(let error), .closed(let error): error
+        }
+    }
+
+    /// Sends a method that is answered. Answers come in the order of the calls (§4.7).
+    package mutating func call(_ id: CallID, _ method: Method) -> Action {
+        switch state {
+        case .idle:
+            guard case .channelOpen = method else {
+                return .refuse(id, AMQPError(.closed, "channel \(number) is not open"))
+            }
+            state = .opening
+        case .opening, .open: break
+        case .closing(let error), .closed(let error): return .refuse(id, error)
+        }
+        calls.append(Call(id, method))
+        return .send(method)
+    }
+
+    /// Begins to close; the call completes with `close-ok`, and calls still unanswered fail then.
+    package mutating func close(
+        _ id: CallID,
+        because reason: AMQPError,
+        replyCode: UInt16 = 200,
+        replyText: String = "goodbye"
+    ) -> Action {
+        switch state {
+        case .opening, .open:
+            state = .closing(reason)
+            let method = Method.channelClose(
+                .init(replyCode: replyCode, replyText: replyText, classID: 0, methodID: 0)
+            )
+            calls.append(Call(id, method))
+            return .send(method)
+        case .idle, .closing, .closed:
+            return .refuse(id, closeReason ?? reason)
+        }
+    }
+
+    package mutating func received(_ method: Method) -> Action {
+        switch (state, method) {
+        case (.opening, .channelOpenOk):
+            state = .open
+            return answer(method)
+        case (.opening, .channelClose(let close)), (.open, .channelClose(let close)):
+            return end(AMQPError(channelClose: close, channel: number), send: .channelCloseOk)
+        case (.closing, .channelClose):
+            // Both sides closed at once: each answers the other, and ours is still to come.
+            return .send(.channelCloseOk)
+        case (.closing(let reason), .channelCloseOk):
+            return end(reason, send: nil)
+        case (.closing, _):
+            return .none  // §1.5.2.6: what comes before close-ok is discarded
+        case (.open, .basicCancel(let cancel)):
+            return .consumerCancelled(tag: cancel.consumerTag)
+        case (.open, .channelFlow(let flow)):
+            return .flow(isActive: flow.isActive, send: .channelFlowOk(.init(isActive: flow.isActive)))
+        case (.open, _):
+            return answer(method)
+        case (.idle, _), (.opening, _), (.closed, _):
+            return .violation(.unexpectedFrame("\(method.name) on channel \(number), which is not open"))
+        }
+    }
+
+    /// The connection is gone, and the channel with it.
+    package mutating func disconnected(_ error: AMQPError) -> Action {
+        if case .closed = state { return .none }
+        return end(error, send: nil)
+    }
+
+    private mutating func answer(_ method: Method) -> Action {
+        guard let call = calls.first, call.isAnswered(by: method) else {
+            return .violation(.unexpectedFrame("\(method.name) answers no call on channel \(number)"))
+        }
+        _ = calls.popFirst()
+        return .complete(call.id, with: method)
+    }
+
+    private mutating func end(_ error: AMQPError, send: Method?) -> Action {
+        state = .closed(error)
+        return .closed(error, failing: calls.removeAll().map(\.id), send: send)
+    }
+}

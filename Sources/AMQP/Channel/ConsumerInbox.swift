@@ -1,0 +1,130 @@
+internal import Synchronization
+
+/// Deliveries on their way from the loop to the tasks that take them.
+///
+/// The loop appends, any thread takes. A task that finds a delivery waits for nobody and changes no thread.
+final class ConsumerInbox: Sendable {
+    private struct State: Sendable {
+        var deliveries = RingBuffer<AMQPDelivery>()
+        var waiters = RingBuffer<Waiter<AMQPDelivery?>>()
+        var end: End?
+        var isPausing = false
+    }
+
+    /// How a consumer ends: what has arrived is still handed out before an orderly end.
+    private enum End: Sendable {
+        case finished
+        case failed(AMQPError)
+    }
+
+    enum Appended: Sendable {
+        case stored
+        /// The limit is reached: the loop must stop reading until ``resume`` is called.
+        case full
+        /// The consumer has ended; the delivery is nobody's.
+        case refused
+    }
+
+    private let state = Mutex(State())
+    /// Deliveries kept at most where no prefetch bounds them; nil where one does.
+    private let limit: Int?
+    /// Called, off the loop, when a full inbox has been drained to half.
+    private let resume: @Sendable () -> Void
+
+    init(limit: Int?, resume: @escaping @Sendable () -> Void) {
+        self.limit = limit
+        self.resume = resume
+    }
+
+    func append(_ delivery: AMQPDelivery) -> Appended {
+        var waiter: Waiter<AMQPDelivery?>?
+        let result: Appended = state.withLock { state in
+            guard state.end == nil else { return .refused }
+            if let first = state.waiters.popFirst() {
+                waiter = first
+                return .stored
+            }
+            state.deliveries.append(delivery)
+            guard let limit, state.deliveries.count >= limit, !state.isPausing else { return .stored }
+            state.isPausing = true
+            return .full
+        }
+        guard let waiter else { return result }
+        // Cancelled in this very moment: the delivery goes to the next in line.
+        return waiter.finish(.success(delivery)) ? result : append(delivery)
+    }
+
+    /// Ends the stream of deliveries; those in the inbox are still handed out.
+    func finish(_ error: AMQPError?) {
+        end(error.map(End.failed) ?? .finished, discarding: false)
+    }
+
+    /// Ends at once: what is in the inbox was lost with the channel, and will be redelivered.
+    func discard(_ error: AMQPError?) {
+        end(error.map(End.failed) ?? .finished, discarding: true)
+    }
+
+    private func end(_ end: End, discarding: Bool) {
+        let (waiters, wasPausing) = state.withLock { state in
+            if discarding { _ = state.deliveries.removeAll() }
+            if discarding || state.end == nil { state.end = end }
+            defer { state.isPausing = false }
+            return (state.waiters.removeAll(), state.isPausing)
+        }
+        // Nothing more comes, so the connection need not hold back for this consumer.
+        if wasPausing { resume() }
+        for waiter in waiters { waiter.finish(Self.outcome(end)) }
+    }
+
+    private static func outcome(_ end: End) -> Result<AMQPDelivery?, AMQPError> {
+        switch end {
+        case .finished: .success(nil)
+        case .failed(let error): .failure(error)
+        }
+    }
+
+    func next() async throws(AMQPError) -> AMQPDelivery? {
+        var mustResume = false
+        var waiter: Waiter<AMQPDelivery?>?
+        let ready: Result<AMQPDelivery?, AMQPError>? = state.withLock { state in
+            if let delivery = state.deliveries.popFirst() {
+                mustResume = wantsResume(&state)
+                return .success(delivery)
+            }
+            if let end = state.end { return Self.outcome(end) }
+            let newcomer = Waiter<AMQPDelivery?>()
+            state.waiters.append(newcomer)
+            waiter = newcomer
+            return nil
+        }
+        if mustResume { resume() }
+        if let ready { return try ready.get() }
+        guard let waiter else { return nil }
+        do throws(AMQPError) {
+            return try await waiter.value("a delivery")
+        } catch {
+            // Of a cancelled task; left in line, waiters would pile up until the next delivery.
+            state.withLock { _ = $0.waiters.removeFirst { $0 === waiter } }
+            throw error
+        }
+    }
+
+    /// Takes what is there, waiting for nothing.
+    func takeAvailable(_ maximum: Int) -> [AMQPDelivery] {
+        var mustResume = false
+        let taken = state.withLock { state in
+            var taken: [AMQPDelivery] = []
+            while taken.count < maximum, let delivery = state.deliveries.popFirst() { taken.append(delivery) }
+            mustResume = wantsResume(&state)
+            return taken
+        }
+        if mustResume { resume() }
+        return taken
+    }
+
+    private func wantsResume(_ state: inout State) -> Bool {
+        guard state.isPausing, let limit, state.deliveries.count <= limit / 2 else { return false }
+        state.isPausing = false
+        return true
+    }
+}

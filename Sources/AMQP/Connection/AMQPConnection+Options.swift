@@ -1,0 +1,69 @@
+extension AMQPConnection {
+    /// How a connection behaves. What a URI's query says takes precedence.
+    public struct Options: Sendable {
+        /// A name for people, shown by the broker's management tools.
+        public var name: String?
+        /// How often each side must be heard from; zero turns heartbeats off. Whole seconds, at most 65 535.
+        public var heartbeat: Duration = .seconds(20)
+        /// For the whole way to an open connection: name service, TCP, login.
+        public var connectTimeout: Duration = .seconds(10)
+        /// For the answer to one method, such as a declaration.
+        public var callTimeout: Duration = .seconds(30)
+        /// For one publish, back-pressure and confirmation included, unless the call says otherwise.
+        public var publishTimeout: Duration = .seconds(30)
+        /// For the goodbye of a connection or channel.
+        public var closeTimeout: Duration = .seconds(5)
+        /// Channels at once; zero means as many as the server allows.
+        public var channelMax: UInt16 = 2047
+        /// Octets of a frame; zero means as many as the server allows.
+        public var frameMax: UInt32 = 131_072
+        /// Octets of a body that is published at most; checked before anything is sent.
+        public var maximumPublishSize = 16 << 20
+        /// Octets of a body that is accepted at most.
+        public var maximumBodySize = 128 << 20
+        /// Publishes of one channel that wait for their confirmation at once; further ones wait for room.
+        public var publishWindow = 1000
+        /// Deliveries kept for a consumer that no prefetch bounds; past them the connection stops reading.
+        public var inboxLimit = 10_000
+        /// Further properties that the server is told about this client.
+        public var clientProperties: FieldTable = [:]
+
+        /// The defaults.
+        public init() {}
+
+        func login(_ uri: AMQPURI) -> ConnectionStateMachine.Login {
+            let heartbeat = uri.heartbeat ?? self.heartbeat
+            // A fraction of a second must not round down to "off".
+            let seconds = (heartbeat / .seconds(1)).rounded(.up)
+            return ConnectionStateMachine.Login(
+                user: uri.user,
+                password: uri.password,
+                virtualHost: uri.virtualHost,
+                clientProperties: properties,
+                channelMax: uri.channelMax ?? channelMax,
+                frameMax: max(uri.frameMax ?? frameMax, (uri.frameMax ?? frameMax) == 0 ? 0 : 4096),
+                heartbeat: UInt16(min(65_535, max(0, seconds)))
+            )
+        }
+
+        private var properties: FieldTable {
+            var properties: FieldTable = [
+                "product": "celeriac",
+                "platform": "Swift",
+                "capabilities": [
+                    "publisher_confirms": true,
+                    "consumer_cancel_notify": true,
+                    "exchange_exchange_bindings": true,
+                    "basic.nack": true,
+                    "connection.blocked": true,
+                    "authentication_failure_close": true,
+                    "per_consumer_qos": true,
+                    "direct_reply_to": true,
+                ],
+            ]
+            if let name { properties["connection_name"] = .string(name) }
+            for (name, value) in clientProperties { properties[name] = value }
+            return properties
+        }
+    }
+}

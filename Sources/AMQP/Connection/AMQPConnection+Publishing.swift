@@ -1,0 +1,189 @@
+internal import Transport
+
+extension AMQPConnection {
+    /// Takes what callers have left for a channel: settlements first, so that closing after it sends them.
+    func drain(_ core: ChannelCore) {
+        core.mailbox.take(into: &core.taken)
+        for (tag, settlement) in core.taken.settlements { _ = core.acks.settle(tag, as: settlement) }
+        if !core.taken.settlements.isEmpty { flushAcknowledgements(core) }
+        guard !core.taken.publishes.isEmpty else { return }
+        for operation in core.taken.publishes {
+            core.waiting.append(operation)
+            armSweep(core, operation.ticket.deadline)
+        }
+        core.taken.publishes.removeAll(keepingCapacity: true)
+        pump(core)
+    }
+
+    func flushAcknowledgements(_ core: ChannelCore) {
+        guard core.machine.isOpen else { return }
+        core.ackFrames.removeAll(keepingCapacity: true)
+        core.acks.flush(into: &core.ackFrames)
+        for frame in core.ackFrames {
+            switch frame {
+            case .ack(let tag, let multiple):
+                send(.basicAck(.init(deliveryTag: tag, multiple: multiple)), on: core.number)
+            case .nack(let tag, let requeue):
+                send(.basicNack(.init(deliveryTag: tag, requeue: requeue)), on: core.number)
+            case .reject(let tag, let requeue):
+                send(.basicReject(.init(deliveryTag: tag, requeue: requeue)), on: core.number)
+            }
+        }
+    }
+
+    func pumpAll() {
+        for core in channels.values { pump(core) }
+    }
+
+    /// Publishes what waits, as far as the window, the stream and the broker let it.
+    func pump(_ core: ChannelCore) {
+        while !core.waiting.isEmpty, machine.isOpen, core.machine.isOpen, core.isFlowActive, blockedReason == nil,
+            stream.isWritable, (core.confirms?.outstanding ?? 0) < options.publishWindow,
+            let operation = core.waiting.popFirst()
+        {
+            // A caller whose task was cancelled, or whose deadline passed, wants nothing sent.
+            if !operation.ticket.isFinished { publish(operation, on: core) }
+        }
+    }
+
+    private func publish(_ operation: PublishOperation, on core: ChannelCore) {
+        if core.confirms == nil, !operation.endsWhenSent {
+            begin(.confirmSelect(.init()), nil, on: core)
+            core.confirms = ConfirmTracker()
+        }
+        do throws(FrameError) {
+            try write(operation.message, on: core.number)
+        } catch {
+            let text = "cannot publish to exchange \"\(operation.message.exchange)\": \(error)"
+            return operation.ticket.finish(.failure(AMQPError(.invalidArgument, text, underlying: error)))
+        }
+        if core.confirms != nil {
+            let message = operation.message
+            let fingerprint: ConfirmTracker<PublishTicket>.Fingerprint? =
+                message.isMandatory
+                ? ConfirmTracker<PublishTicket>.Fingerprint(
+                    exchange: message.exchange,
+                    routingKey: message.routingKey,
+                    messageID: message.properties.messageID,
+                    correlationID: message.properties.correlationID,
+                    bodySize: message.body.count
+                ) : nil
+            _ = core.confirms?.published(operation.ticket, fingerprint: fingerprint)
+        }
+        if operation.endsWhenSent { operation.ticket.finish(.success(())) }
+    }
+
+    private func write(_ message: AMQPMessage, on channel: UInt16) throws(FrameError) {
+        hasSent = true
+        let body = message.body
+        let limit = decoder.maximumFrameSize
+        let slice = limit - FrameDecoder.overhead
+        let fitsOneWrite = body.count <= min(4096, slice)
+        var failure: FrameError?
+        stream.write { output in
+            let start = output.count
+            do throws(FrameError) {
+                try FrameEncoder.publish(
+                    exchange: message.exchange,
+                    routingKey: message.routingKey,
+                    isMandatory: message.isMandatory,
+                    properties: message.properties,
+                    bodySize: body.count,
+                    channel: channel,
+                    maximumFrameSize: limit,
+                    into: &output
+                )
+                guard !body.isEmpty else { return }
+                if fitsOneWrite {
+                    FrameEncoder.body(body[...], channel: channel, into: &output)
+                } else if body.count <= slice {
+                    FrameEncoder.bodyStart(octets: body.count, channel: channel, into: &output)
+                }
+            } catch {
+                // Half a message must not stay in the output.
+                output.removeSubrange(start...)
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        guard !fitsOneWrite else { return }
+        if body.count <= slice {
+            stream.write(body)
+            stream.write { $0.append(FrameDecoder.endOctet) }
+        } else {
+            for start in stride(from: 0, to: body.count, by: slice) {
+                let part = body[start..<min(start + slice, body.count)]
+                stream.write { FrameEncoder.body(part, channel: channel, into: &$0) }
+            }
+        }
+    }
+
+    func confirmed(_ tag: UInt64, multiple: Bool, isNack: Bool, on core: ChannelCore) throws(FrameError) {
+        core.settled.removeAll(keepingCapacity: true)
+        guard core.confirms != nil else { throw .unknownConfirmation(tag) }
+        try core.confirms?.confirmed(upTo: tag, multiple: multiple, isNack: isNack, into: &core.settled)
+        for settled in core.settled {
+            switch settled.outcome {
+            case .confirmed: settled.id.finish(.success(()))
+            case .nacked: settled.id.finish(.failure(AMQPError(.nacked, "the broker refused the message (nack)")))
+            case .returned(let code, let text):
+                let message = "no queue took the message: \(code) \(text)"
+                settled.id.finish(.failure(AMQPError(.returned, message, replyCode: code)))
+            }
+        }
+        pump(core)
+    }
+
+    // MARK: Deadlines
+
+    /// One timer per channel, at the earliest deadline of its publishes.
+    private func armSweep(_ core: ChannelCore, _ deadline: ContinuousClock.Instant) {
+        if let sweep = core.sweep {
+            guard deadline < sweep.at else { return }
+            loop.cancel(sweep.timer)
+        }
+        let (number, instance) = (core.number, core.instance)
+        let timer = loop.schedule(at: deadline) { [weak self] in
+            self?.assumeIsolated { connection in
+                guard let core = connection.channels[number], core.instance == instance else { return }
+                core.sweep = nil
+                connection.sweep(core)
+            }
+        }
+        core.sweep = (timer, deadline)
+    }
+
+    private func sweep(_ core: ChannelCore) {
+        let now = ContinuousClock.now
+        var next: ContinuousClock.Instant?
+        for operation in core.waiting.removeAll() {
+            if operation.ticket.deadline <= now {
+                operation.ticket.finish(.failure(unsentTimeout))
+            } else {
+                core.waiting.append(operation)
+                next = min(next ?? operation.ticket.deadline, operation.ticket.deadline)
+            }
+        }
+        let timeout = AMQPError(
+            .timedOut,
+            "\(stream.peer) did not confirm the message in time; it may have arrived",
+            isOutcomeUnknown: true
+        )
+        for ticket in core.confirms?.outstandingIDs ?? [] {
+            if ticket.deadline <= now {
+                ticket.finish(.failure(timeout))
+            } else {
+                next = min(next ?? ticket.deadline, ticket.deadline)
+            }
+        }
+        if let next { armSweep(core, next) }
+    }
+
+    private var unsentTimeout: AMQPError {
+        if let blockedReason {
+            AMQPError(.blocked, "\(stream.peer) blocks publishers: \(blockedReason)")
+        } else {
+            AMQPError(.timedOut, "\(stream.peer) took no further messages in time; this one was not sent")
+        }
+    }
+}

@@ -1,0 +1,143 @@
+package import Transport
+
+extension AMQPConnection: ByteStreamHandler {
+    package nonisolated func received(_ bytes: UnsafeRawBufferPointer) -> Int {
+        // Sound: the stream calls on the loop, the actor's own executor, so the octets change no thread.
+        nonisolated(unsafe) let bytes = bytes
+        return assumeIsolated { $0.process(bytes) }
+    }
+
+    package nonisolated func writabilityChanged(_ isWritable: Bool) {
+        // Only the way back matters, and it comes from the loop's own flush: nothing is re-entered.
+        if isWritable { assumeIsolated { $0.pumpAll() } }
+    }
+
+    package nonisolated func closed(_ reason: TransportError) {
+        assumeIsolated { connection in
+            let error = AMQPError(lost: reason, peer: connection.stream.peer)
+            connection.perform(connection.machine.disconnected(error))
+        }
+    }
+
+    /// Handles all complete frames of the received octets; what is left comes again with more.
+    private func process(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard !hasEnded else { return bytes.count }
+        heartbeat?.received(now: .now)
+        var offset = 0
+        do throws(FrameError) {
+            if machine.awaitsFirstFrame, bytes.first != FrameType.method.rawValue {
+                guard let name = FrameDecoder.foreignProtocol(bytes) else { return 0 }
+                throw .foreignProtocol(name)
+            }
+            while let frame = try decoder.next(in: UnsafeRawBufferPointer(rebasing: bytes[offset...])) {
+                offset += frame.payload.count + FrameDecoder.overhead
+                try handle(frame)
+                if hasEnded { return bytes.count }
+            }
+        } catch {
+            perform(machine.failed(error))
+            return bytes.count
+        }
+        return offset
+    }
+
+    private func handle(_ frame: FrameView) throws(FrameError) {
+        guard frame.channel != 0 else {
+            switch frame.type {
+            case .heartbeat: return
+            case .method: return perform(machine.received(try Method(decoding: frame.payload)))
+            case .header, .body: throw .unexpectedFrame("content on channel 0")
+            }
+        }
+        // §1.4.2.8: between close and close-ok only the answer matters.
+        guard !machine.isClosing else { return }
+        guard machine.isOpen, let core = channels[frame.channel] else { throw .unknownChannel(frame.channel) }
+        do throws(FrameError) {
+            switch frame.type {
+            case .method: try handle(try Method(decoding: frame.payload), on: core)
+            case .header:
+                guard core.machine.isOpen else { return }
+                if let content = try core.assembler.header(frame.payload) { try deliver(content, on: core) }
+            case .body:
+                guard core.machine.isOpen else { return }
+                if let content = try core.assembler.body(frame.payload) { try deliver(content, on: core) }
+            case .heartbeat: throw .unexpectedFrame("a heartbeat on channel \(frame.channel)")
+            }
+        } catch .bodyTooLarge(let octets, let limit) {
+            // One message must not end all other channels.
+            let error = AMQPError(.bodyTooLarge, "\(FrameError.bodyTooLarge(octets: octets, limit: limit))")
+            beginClosing(core, nil, because: error, replyCode: 311, replyText: "body too large for this client")
+        }
+    }
+
+    private func handle(_ method: Method, on core: ChannelCore) throws(FrameError) {
+        guard core.machine.isOpen else { return perform(core.machine.received(method), on: core) }
+        guard core.assembler.isIdle else { throw .unexpectedFrame("\(method.name) in the middle of a message") }
+        switch method {
+        case .basicDeliver(let method): try core.assembler.begin(.deliver(method))
+        case .basicReturn(let method): try core.assembler.begin(.return(method))
+        case .basicGetOk(let method): try core.assembler.begin(.getOk(method))
+        case .basicAck(let ack): try confirmed(ack.deliveryTag, multiple: ack.multiple, isNack: false, on: core)
+        case .basicNack(let nack): try confirmed(nack.deliveryTag, multiple: nack.multiple, isNack: true, on: core)
+        default: perform(core.machine.received(method), on: core)
+        }
+    }
+
+    private func deliver(_ content: ContentAssembler.Content, on core: ChannelCore) throws(FrameError) {
+        switch content.carrier {
+        case .deliver(let method):
+            guard let consumer = core.consumers[method.consumerTag] else {
+                throw .unexpectedFrame("a delivery for consumer \"\(method.consumerTag)\", which is not known")
+            }
+            try core.acks.delivered(method.deliveryTag, needsAcknowledgement: consumer.needsAcknowledgement)
+            let delivery = AMQPDelivery(
+                tag: DeliveryTag(number: method.deliveryTag, instance: core.instance),
+                isRedelivered: method.isRedelivered,
+                exchange: method.exchange,
+                routingKey: method.routingKey,
+                properties: content.properties,
+                body: content.body
+            )
+            switch consumer.isAbandoned ? .refused : consumer.inbox.append(delivery) {
+            case .stored: break
+            case .full:
+                pausedInboxes += 1
+                stream.setReading(false)
+            case .refused: giveBack(method.deliveryTag, on: core)
+            }
+        case .return(let method):
+            let fingerprint = ConfirmTracker<PublishTicket>.Fingerprint(
+                exchange: method.exchange,
+                routingKey: method.routingKey,
+                messageID: content.properties.messageID,
+                correlationID: content.properties.correlationID,
+                bodySize: content.body.count
+            )
+            // Without confirmations nobody waits who could be told.
+            _ = core.confirms?.returned(fingerprint, replyCode: method.replyCode, replyText: method.replyText)
+        case .getOk(let method):
+            let needsAcknowledgement = core.gets.popFirst() ?? true
+            try core.acks.delivered(method.deliveryTag, needsAcknowledgement: needsAcknowledgement)
+            let delivery = AMQPDelivery(
+                tag: DeliveryTag(number: method.deliveryTag, instance: core.instance),
+                isRedelivered: method.isRedelivered,
+                exchange: method.exchange,
+                routingKey: method.routingKey,
+                properties: content.properties,
+                body: content.body
+            )
+            perform(core.machine.received(.basicGetOk(method)), delivering: delivery, on: core)
+        }
+    }
+
+    /// Returns a delivery that nobody waits for any more to its queue.
+    func giveBack(_ tag: UInt64, on core: ChannelCore) {
+        if core.acks.settle(tag, as: .nack(requeue: true)) { flushAcknowledgements(core) }
+    }
+
+    /// Reads on after a full inbox has been drained.
+    func resumeReading() {
+        pausedInboxes -= 1
+        if pausedInboxes == 0, !hasEnded { stream.setReading(true) }
+    }
+}

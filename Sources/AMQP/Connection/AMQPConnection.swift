@@ -1,0 +1,295 @@
+internal import Synchronization
+internal import Transport
+
+/// A connection to an AMQP 0-9-1 broker, over which channels run.
+///
+/// It lives on an event loop; its protocol decisions and its writes happen there, in order. Nothing is recovered
+/// behind the caller's back: when the connection ends, everything on it fails, ``onClose(_:)`` and
+/// ``waitUntilClosed()`` tell why, and a new one is needed.
+///
+/// ```swift
+/// let connection = try await AMQPConnection.connect(to: AMQPURI("amqp://localhost"))
+/// try await connection.withChannel { channel in
+///     let queue = try await channel.declareQueue("invoices", durable: true)
+///     try await channel.publish(AMQPMessage(routingKey: queue.name, body: Array("hello".utf8)))
+/// }
+/// await connection.close()
+/// ```
+///
+/// An open connection must be closed: merely dropping the last reference to it leaves it open.
+public actor AMQPConnection {
+    struct Shared {
+        var closed: AMQPError?
+        var closeCallbacks: [@Sendable (AMQPError) -> Void] = []
+        var closeWaiters: [Waiter<AMQPError>] = []
+        var blockedReason: String?
+        var blockedCallbacks: [@Sendable (String?) -> Void] = []
+    }
+
+    nonisolated let loop: EventLoop
+    nonisolated let stream: ByteStream
+    nonisolated let options: Options
+    nonisolated let shared = Mutex(Shared())
+
+    var machine: ConnectionStateMachine
+    /// Before tuning a server's frames are small; the room is for long server properties.
+    var decoder = FrameDecoder(maximumFrameSize: 131_072)
+    var channels: [UInt16: ChannelCore] = [:]
+    var channelMax: UInt16 = 0
+    var lastChannel: UInt16 = 0
+    var blockedReason: String?
+    var heartbeat: Heartbeat?
+    var heartbeatTimer: TimerID?
+    var hasSent = false
+    var pausedInboxes = 0
+    var opening: Waiter<Void>?
+    var hasEnded = false
+
+    static let instances = Atomic<UInt64>(0)
+
+    /// The event loop that the connection is confined to.
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+    init(stream: ByteStream, login: ConnectionStateMachine.Login, options: Options) {
+        self.stream = stream
+        self.options = options
+        loop = stream.loop
+        machine = ConnectionStateMachine(login: login, peer: stream.peer)
+    }
+
+    // MARK: Opening and closing
+
+    /// Connects, logs in and agrees on the limits.
+    ///
+    /// - Throws: ``AMQPError``: `.unreachable`, `.timedOut`, `.accessRefused`, `.virtualHostRefused`,
+    ///   `.foreignProtocol` and others. Cancelling closes what has come about so far.
+    public static func connect(
+        to uri: AMQPURI,
+        options: Options = Options()
+    ) async throws(AMQPError) -> AMQPConnection {
+        let timeout = uri.connectTimeout ?? options.connectTimeout
+        let deadline = ContinuousClock.now + timeout
+        let stream: ByteStream
+        do throws(TransportError) {
+            stream = try await ByteStream.connect(to: uri.endpoint, timeout: timeout)
+        } catch {
+            let code: AMQPError.Code =
+                switch error.code {
+                case .timedOut: .timedOut
+                case .cancelled: .cancelled
+                default: .unreachable
+                }
+            throw AMQPError(code, error.message, underlying: error)
+        }
+        let connection = AMQPConnection(stream: stream, login: options.login(uri), options: options)
+        try await connection.open(deadline: deadline)
+        return connection
+    }
+
+    private func open(deadline: ContinuousClock.Instant) async throws(AMQPError) {
+        let waiter = Waiter<Void>()
+        opening = waiter
+        let timeout = AMQPError(.timedOut, "\(stream.peer) did not finish the handshake in time")
+        let timer = loop.schedule(at: deadline) { waiter.finish(.failure(timeout)) }
+        stream.start(self)
+        perform(machine.connected())
+        defer {
+            loop.cancel(timer)
+            opening = nil
+        }
+        do throws(AMQPError) {
+            try await waiter.value("the handshake")
+        } catch {
+            end(error)
+            stream.abort(TransportError(.closed, "gave up the handshake with \(stream.peer)"))
+            throw error
+        }
+    }
+
+    /// Says goodbye: settlements already asked for are sent, then the connection is closed.
+    ///
+    /// Everything still running on the connection fails with `.closed`. Takes at most `Options.closeTimeout`; when
+    /// the server does not answer by then, or the task is cancelled, the connection is cut.
+    public func close() async {
+        guard !hasEnded else { return }
+        for core in channels.values {
+            drain(core)
+            _ = core.mailbox.close(AMQPError(.closed, "the connection to \(stream.peer) was closed by this side"))
+        }
+        let waiter = Waiter<AMQPError>()
+        notifyClosed(waiter)
+        perform(machine.closeRequested())
+        let timer = loop.schedule(after: options.closeTimeout) {
+            waiter.finish(.failure(AMQPError(.timedOut, "no answer to close")))
+        }
+        defer { loop.cancel(timer) }
+        do throws(AMQPError) {
+            _ = try await waiter.value("the goodbye")
+        } catch {
+            end(AMQPError(.closed, "the connection to \(stream.peer) was closed by this side"))
+            stream.abort(TransportError(.closed, "\(stream.peer) did not answer the goodbye"))
+        }
+    }
+
+    // MARK: State, from any thread
+
+    /// The peer's address.
+    public nonisolated var peer: String { stream.peer }
+
+    /// Why the connection ended, once it has.
+    public nonisolated var closeReason: AMQPError? { shared.withLock { $0.closed } }
+
+    /// Why the broker blocks publishers, such as `low on memory`, while it does.
+    public nonisolated var currentBlockedReason: String? { shared.withLock { $0.blockedReason } }
+
+    /// Waits for the end of the connection and tells its reason; `.cancelled` when the waiting task is cancelled.
+    public nonisolated func waitUntilClosed() async -> AMQPError {
+        let waiter = Waiter<AMQPError>()
+        notifyClosed(waiter)
+        do throws(AMQPError) {
+            return try await waiter.value("the end of the connection")
+        } catch {
+            shared.withLock { $0.closeWaiters.removeAll { $0 === waiter } }
+            return error
+        }
+    }
+
+    /// Calls back once when the connection ends, or at once if it has. The callback must not block.
+    public nonisolated func onClose(_ body: @escaping @Sendable (AMQPError) -> Void) {
+        let closed = shared.withLock { shared in
+            if shared.closed == nil { shared.closeCallbacks.append(body) }
+            return shared.closed
+        }
+        if let closed { body(closed) }
+    }
+
+    /// Calls back with a reason when the broker blocks publishers, and with `nil` when it goes on.
+    ///
+    /// The callback must not block. Publishes wait meanwhile by themselves, up to their deadline.
+    public nonisolated func onBlocked(_ body: @escaping @Sendable (String?) -> Void) {
+        shared.withLock { $0.blockedCallbacks.append(body) }
+    }
+
+    private nonisolated func notifyClosed(_ waiter: Waiter<AMQPError>) {
+        let closed = shared.withLock { shared in
+            if shared.closed == nil { shared.closeWaiters.append(waiter) }
+            return shared.closed
+        }
+        if let closed { waiter.finish(.success(closed)) }
+    }
+
+    // MARK: Decisions put into effect
+
+    func perform(_ action: ConnectionStateMachine.Action) {
+        switch action {
+        case .none: break
+        case .sendProtocolHeader: stream.write(FrameEncoder.protocolHeader)
+        case .send(let method): send(method, on: 0)
+        case .tuned(let tuning, let methods):
+            decoder.maximumFrameSize = tuning.frameMax
+            channelMax = tuning.channelMax
+            for method in methods { send(method, on: 0) }
+            startHeartbeats(.seconds(Int64(tuning.heartbeat)))
+        case .opened: opening?.finish(.success(()))
+        case .blocked(let reason): setBlocked(reason)
+        case .unblocked:
+            setBlocked(nil)
+            pumpAll()
+        case .fail(let error, let method):
+            if let method { send(method, on: 0) }
+            end(error)
+            stream.close(grace: .seconds(1))
+        }
+    }
+
+    func send(_ method: Method, on channel: UInt16) {
+        do throws(FrameError) {
+            try trySend(method, on: channel)
+        } catch {
+            // Only callers' arguments can be too long, and those go through `trySend`.
+            preconditionFailure("\(method.name) cannot be encoded: \(error)")
+        }
+    }
+
+    func trySend(_ method: Method, on channel: UInt16) throws(FrameError) {
+        hasSent = true
+        var failure: FrameError?
+        let limit = decoder.maximumFrameSize
+        stream.write { output in
+            let start = output.count
+            do throws(FrameError) {
+                try FrameEncoder.method(method, channel: channel, into: &output)
+                let size = output.count - start
+                guard size <= limit else { throw .headersTooLarge(octets: size, limit: limit) }
+            } catch {
+                output.removeSubrange(start...)
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    private func setBlocked(_ reason: String?) {
+        blockedReason = reason
+        let callbacks = shared.withLock { shared in
+            shared.blockedReason = reason
+            return shared.blockedCallbacks
+        }
+        for callback in callbacks { callback(reason) }
+    }
+
+    /// Fails everything on the connection, once.
+    func end(_ error: AMQPError) {
+        guard !hasEnded else { return }
+        hasEnded = true
+        if let heartbeatTimer { loop.cancel(heartbeatTimer) }
+        heartbeatTimer = nil
+        for core in channels.values { perform(core.machine.disconnected(error), on: core) }
+        opening?.finish(.failure(error))
+        let (callbacks, waiters) = shared.withLock { shared in
+            shared.closed = error
+            defer { (shared.closeCallbacks, shared.closeWaiters, shared.blockedCallbacks) = ([], [], []) }
+            return (shared.closeCallbacks, shared.closeWaiters)
+        }
+        for waiter in waiters { waiter.finish(.success(error)) }
+        for callback in callbacks { callback(error) }
+    }
+
+    // MARK: Heartbeats
+
+    private func startHeartbeats(_ interval: Duration) {
+        guard interval > .zero else { return }
+        let heartbeat = Heartbeat(interval: interval, now: .now)
+        self.heartbeat = heartbeat
+        stream.setUserTimeout(interval * 2)
+        scheduleTick(heartbeat.period)
+    }
+
+    private func scheduleTick(_ period: Duration) {
+        heartbeatTimer = loop.schedule(after: period) { [weak self] in
+            self?.assumeIsolated { $0.tick() }
+        }
+    }
+
+    private func tick() {
+        guard !hasEnded, var heartbeat else { return }
+        let now = ContinuousClock.now
+        if hasSent { heartbeat.sent(now: now) }
+        hasSent = false
+        // A server cannot be heard while reading is paused for a slow consumer.
+        if pausedInboxes > 0 { heartbeat.received(now: now) }
+        let action = heartbeat.tick(now: now)
+        self.heartbeat = heartbeat
+        switch action {
+        case .none: break
+        case .send: stream.write { FrameEncoder.heartbeat(into: &$0) }
+        case .dead:
+            let text = "\(stream.peer) was silent for two heartbeat intervals of \(heartbeat.interval)"
+            _ = machine.disconnected(AMQPError(.heartbeatMissed, text))
+            end(AMQPError(.heartbeatMissed, text))
+            stream.abort(TransportError(.timedOut, text))
+            return
+        }
+        scheduleTick(heartbeat.period)
+    }
+}

@@ -1,0 +1,131 @@
+internal import Transport
+
+/// Why an operation on a connection, channel or consumer failed.
+public struct AMQPError: Error, Sendable, CustomStringConvertible {
+    /// The kinds of failure, an open set.
+    public struct Code: Hashable, Sendable, CustomStringConvertible {
+        private enum Raw: String {
+            case invalidURI, tlsUnavailable, unreachable, timedOut, foreignProtocol, accessRefused, virtualHostRefused
+            case connectionLost, connectionClosed, heartbeatMissed, closed, protocolViolation, channelClosed, notFound
+            case resourceLocked, preconditionFailed, channelLimit, nacked, returned, blocked, bodyTooLarge
+            case consumerCancelled, invalidArgument, cancelled
+        }
+        private let raw: Raw
+
+        /// The URI cannot be understood.
+        public static let invalidURI = Code(raw: .invalidURI)
+        /// `amqps` was asked for, and this version has no TLS.
+        public static let tlsUnavailable = Code(raw: .tlsUnavailable)
+        /// No TCP connection came about; the transport's error is the underlying one.
+        public static let unreachable = Code(raw: .unreachable)
+        /// The deadline passed.
+        public static let timedOut = Code(raw: .timedOut)
+        /// Something other than an AMQP 0-9-1 server answered.
+        public static let foreignProtocol = Code(raw: .foreignProtocol)
+        /// The credentials or the permissions do not suffice (403).
+        public static let accessRefused = Code(raw: .accessRefused)
+        /// The virtual host is missing, or closed to this user (530).
+        public static let virtualHostRefused = Code(raw: .virtualHostRefused)
+        /// The TCP connection ended without a goodbye.
+        public static let connectionLost = Code(raw: .connectionLost)
+        /// The server closed the connection, with a reply code.
+        public static let connectionClosed = Code(raw: .connectionClosed)
+        /// The server was silent for two heartbeat intervals.
+        public static let heartbeatMissed = Code(raw: .heartbeatMissed)
+        /// This side closed the connection or the channel.
+        public static let closed = Code(raw: .closed)
+        /// The server sent what the protocol does not allow; the connection was closed for it.
+        public static let protocolViolation = Code(raw: .protocolViolation)
+        /// The server closed the channel for another reason than those with a code of their own.
+        public static let channelClosed = Code(raw: .channelClosed)
+        /// No such queue or exchange (404).
+        public static let notFound = Code(raw: .notFound)
+        /// The queue belongs exclusively to another connection (405).
+        public static let resourceLocked = Code(raw: .resourceLocked)
+        /// What was asked contradicts what exists, such as a redeclaration with other arguments (406).
+        public static let preconditionFailed = Code(raw: .preconditionFailed)
+        /// All channels that were negotiated are in use.
+        public static let channelLimit = Code(raw: .channelLimit)
+        /// The broker took no responsibility for the message.
+        public static let nacked = Code(raw: .nacked)
+        /// The message was mandatory and no queue took it.
+        public static let returned = Code(raw: .returned)
+        /// The broker blocked publishers for longer than the deadline; the message was not sent.
+        public static let blocked = Code(raw: .blocked)
+        /// The body is larger than the local limit; nothing was sent.
+        public static let bodyTooLarge = Code(raw: .bodyTooLarge)
+        /// The broker ended the consumer, usually because its queue was deleted.
+        public static let consumerCancelled = Code(raw: .consumerCancelled)
+        /// An argument cannot be expressed on the wire, such as a name of more than 255 octets; nothing was sent.
+        public static let invalidArgument = Code(raw: .invalidArgument)
+        /// The waiting task was cancelled; only the wait ended.
+        public static let cancelled = Code(raw: .cancelled)
+
+        /// The code's name.
+        public var description: String { raw.rawValue }
+    }
+
+    /// What kind of failure it is.
+    public let code: Code
+    /// What was attempted, where, and what the server answered; never a credential.
+    public let message: String
+    /// The server's reply code, when a reply of the server is the cause.
+    public let replyCode: UInt16?
+    /// The cause in a lower layer, if there is one.
+    public let underlying: (any Error)?
+    /// Whether a publish that failed with this may have reached the broker all the same.
+    public let isOutcomeUnknown: Bool
+
+    package init(
+        _ code: Code,
+        _ message: String,
+        replyCode: UInt16? = nil,
+        underlying: (any Error)? = nil,
+        isOutcomeUnknown: Bool = false
+    ) {
+        self.code = code
+        self.message = message
+        self.replyCode = replyCode
+        self.underlying = underlying
+        self.isOutcomeUnknown = isOutcomeUnknown
+    }
+
+    /// The code and the message on one line.
+    public var description: String { "\(code): \(message)" }
+
+    /// The same failure as seen by a publish that had been sent, or had not.
+    func publishing(wasSent: Bool) -> AMQPError {
+        AMQPError(code, message, replyCode: replyCode, underlying: underlying, isOutcomeUnknown: wasSent)
+    }
+}
+
+extension AMQPError: Equatable {
+    /// Whether both say the same; underlying errors are compared by their text.
+    public static func == (left: AMQPError, right: AMQPError) -> Bool {
+        left.code == right.code && left.message == right.message && left.replyCode == right.replyCode
+            && left.isOutcomeUnknown == right.isOutcomeUnknown
+            && left.underlying.map { "\($0)" } == right.underlying.map { "\($0)" }
+    }
+}
+
+extension AMQPError {
+    /// What a channel's `close` from the server means.
+    init(channelClose close: Method.ChannelClose, channel: UInt16) {
+        let code: Code =
+            switch close.replyCode {
+            case 403: .accessRefused
+            case 404: .notFound
+            case 405: .resourceLocked
+            case 406: .preconditionFailed
+            case 311: .bodyTooLarge
+            default: .channelClosed
+            }
+        let text = "the server closed channel \(channel): \(close.replyCode) \(close.replyText)"
+        self.init(code, text, replyCode: close.replyCode)
+    }
+
+    /// What the loss of the stream means on an open connection.
+    init(lost reason: TransportError, peer: String) {
+        self.init(.connectionLost, "lost the connection to \(peer): \(reason.message)", underlying: reason)
+    }
+}

@@ -1,0 +1,261 @@
+/// The client's side of a connection: handshake, tuning, blocking, closing. Decides; touches nothing.
+package struct ConnectionStateMachine: Sendable {
+    /// What the client brings to the handshake.
+    package struct Login: Sendable {
+        package var user: String
+        package var password: String
+        package var virtualHost: String
+        package var clientProperties: FieldTable
+        /// Zero means no limit of our own.
+        package var channelMax: UInt16
+        package var frameMax: UInt32
+        /// Seconds; zero turns heartbeats off.
+        package var heartbeat: UInt16
+
+        package init(
+            user: String,
+            password: String,
+            virtualHost: String,
+            clientProperties: FieldTable = [:],
+            channelMax: UInt16 = 2047,
+            frameMax: UInt32 = 131_072,
+            heartbeat: UInt16 = 20
+        ) {
+            self.user = user
+            self.password = password
+            self.virtualHost = virtualHost
+            self.clientProperties = clientProperties
+            self.channelMax = channelMax
+            self.frameMax = frameMax
+            self.heartbeat = heartbeat
+        }
+    }
+
+    /// What both sides agreed on.
+    package struct Tuning: Hashable, Sendable {
+        package var channelMax: UInt16
+        package var frameMax: Int
+        package var heartbeat: UInt16
+    }
+
+    package enum Action: Equatable, Sendable {
+        case none
+        case sendProtocolHeader
+        case send(Method)
+        /// The limits hold from now on; both methods are sent.
+        case tuned(Tuning, send: [Method])
+        case opened
+        case blocked(String)
+        case unblocked
+        /// Everything on the connection fails with the error; the method, if any, is the last thing sent.
+        case fail(AMQPError, send: Method?)
+    }
+
+    private enum State: Sendable {
+        case idle
+        case awaitingStart
+        case awaitingTune
+        case awaitingOpenOk
+        case open
+        case closing
+        case closed
+    }
+
+    private var state = State.idle
+    private let login: Login
+    private let peer: String
+
+    package init(login: Login, peer: String) {
+        self.login = login
+        self.peer = peer
+    }
+
+    package var isOpen: Bool {
+        if case .open = state { true } else { false }
+    }
+
+    /// Whether frames other than the answer to our `close` are still of interest.
+    package var isClosing: Bool {
+        switch state {
+        case .closing, .closed: true
+        case .idle, .awaitingStart, .awaitingTune, .awaitingOpenOk, .open: false
+        }
+    }
+
+    /// Whether the server's first frame is still to come, in which place another protocol may answer.
+    package var awaitsFirstFrame: Bool {
+        if case .awaitingStart = state { true } else { false }
+    }
+
+    package mutating func connected() -> Action {
+        guard case .idle = state else { return .none }
+        state = .awaitingStart
+        return .sendProtocolHeader
+    }
+
+    package mutating func received(_ method: Method) -> Action {
+        switch (state, method) {
+        case (.awaitingStart, .connectionStart(let start)):
+            return answer(start)
+        case (.awaitingTune, .connectionTune(let tune)):
+            return answer(tune)
+        case (.awaitingTune, .connectionSecure):
+            return refuse(.unexpectedFrame("the server asks for more than the PLAIN mechanism's one answer"))
+        case (.awaitingOpenOk, .connectionOpenOk):
+            state = .open
+            return .opened
+        case (.open, .connectionBlocked(let blocked)):
+            return .blocked(blocked.reason)
+        case (.open, .connectionUnblocked):
+            return .unblocked
+        case (.open, .connectionUpdateSecretOk):
+            return .none
+        case (.awaitingStart, .connectionClose(let close)), (.awaitingTune, .connectionClose(let close)),
+            (.awaitingOpenOk, .connectionClose(let close)), (.open, .connectionClose(let close)):
+            let error = meaning(of: close)
+            state = .closed
+            return .fail(error, send: .connectionCloseOk)
+        case (.closing, .connectionCloseOk):
+            state = .closed
+            return .fail(closedHere, send: nil)
+        case (.closing, .connectionClose):
+            // Both sides closed at once: each still answers the other (§1.4.2.8).
+            state = .closed
+            return .fail(closedHere, send: .connectionCloseOk)
+        case (.closing, _), (.closed, _):
+            return .none
+        case (.idle, _), (.awaitingStart, _), (.awaitingTune, _), (.awaitingOpenOk, _), (.open, _):
+            return refuse(.unexpectedFrame("\(method.name) is not allowed now"))
+        }
+    }
+
+    /// The peer sent something that cannot be read or must not be.
+    package mutating func failed(_ error: FrameError) -> Action {
+        refuse(error)
+    }
+
+    package mutating func closeRequested() -> Action {
+        switch state {
+        case .open:
+            state = .closing
+            return .send(.connectionClose(.init(replyCode: 200, replyText: "goodbye", classID: 0, methodID: 0)))
+        case .idle, .awaitingStart, .awaitingTune, .awaitingOpenOk:
+            state = .closed
+            return .fail(closedHere, send: nil)
+        case .closing, .closed:
+            return .none
+        }
+    }
+
+    /// The stream ended, or was given up.
+    package mutating func disconnected(_ error: AMQPError) -> Action {
+        defer { state = .closed }
+        switch state {
+        case .closed: return .none
+        case .closing: return .fail(closedHere, send: nil)
+        case .awaitingTune where error.code == .connectionLost:
+            // Servers before the authentication_failure_close capability answer bad credentials with silence.
+            let text = "\(peer) closed the stream after the login as \"\(login.user)\": probably refused credentials"
+            return .fail(AMQPError(.accessRefused, text, underlying: error.underlying), send: nil)
+        case .idle, .awaitingStart, .awaitingTune, .awaitingOpenOk, .open:
+            return .fail(error, send: nil)
+        }
+    }
+
+    // MARK: Steps of the handshake
+
+    private mutating func answer(_ start: Method.ConnectionStart) -> Action {
+        guard start.versionMajor == 0, start.versionMinor == 9 else {
+            return refuse(.foreignProtocol("AMQP \(start.versionMajor)-\(start.versionMinor)"))
+        }
+        guard start.mechanisms.split(separator: " ").contains("PLAIN") else {
+            state = .closed
+            let text = "\(peer) offers no PLAIN login, only: \(start.mechanisms)"
+            return .fail(AMQPError(.accessRefused, text), send: nil)
+        }
+        state = .awaitingTune
+        let response = [0] + Array(login.user.utf8) + [0] + Array(login.password.utf8)
+        return .send(
+            .connectionStartOk(
+                .init(
+                    clientProperties: login.clientProperties,
+                    mechanism: "PLAIN",
+                    response: response,
+                    locale: "en_US"
+                )
+            )
+        )
+    }
+
+    private mutating func answer(_ tune: Method.ConnectionTune) -> Action {
+        let tuning = Tuning(
+            channelMax: Self.lower(tune.channelMax, login.channelMax, ifUnlimited: .max),
+            frameMax: Int(Self.lower(tune.frameMax, login.frameMax, ifUnlimited: 1 << 20)),
+            // A client that wants no heartbeats has the last word with its tune-ok.
+            heartbeat: login.heartbeat == 0 ? 0 : Self.lower(tune.heartbeat, login.heartbeat, ifUnlimited: 0)
+        )
+        // §4.2.3: frame-min-size.
+        guard tuning.frameMax >= 4096 else {
+            return refuse(.unexpectedFrame("a frame-max of \(tuning.frameMax), less than the standard's 4096"))
+        }
+        state = .awaitingOpenOk
+        let answer = Method.ConnectionTuneOk(
+            channelMax: tuning.channelMax,
+            frameMax: UInt32(tuning.frameMax),
+            heartbeat: tuning.heartbeat
+        )
+        return .tuned(
+            tuning,
+            send: [.connectionTuneOk(answer), .connectionOpen(.init(virtualHost: login.virtualHost))]
+        )
+    }
+
+    /// The lower of two limits of which zero means none.
+    private static func lower<N: FixedWidthInteger>(_ left: N, _ right: N, ifUnlimited: N) -> N {
+        switch (left, right) {
+        case (0, 0): ifUnlimited
+        case (0, _): right
+        case (_, 0): left
+        case (_, _): min(left, right)
+        }
+    }
+
+    // MARK: Ends
+
+    private var closedHere: AMQPError { AMQPError(.closed, "the connection to \(peer) was closed by this side") }
+
+    private func meaning(of close: Method.ConnectionClose) -> AMQPError {
+        let text = "\(close.replyCode) \(close.replyText)"
+        return switch (state, close.replyCode) {
+        case (.awaitingTune, 403), (.awaitingOpenOk, 403):
+            AMQPError(.accessRefused, "\(peer) refused \"\(login.user)\": \(text)", replyCode: close.replyCode)
+        case (.awaitingOpenOk, 530), (.awaitingOpenOk, 404), (.awaitingOpenOk, 402):
+            AMQPError(
+                .virtualHostRefused,
+                "\(peer) refused virtual host \"\(login.virtualHost)\": \(text)",
+                replyCode: close.replyCode
+            )
+        default:
+            AMQPError(.connectionClosed, "\(peer) closed the connection: \(text)", replyCode: close.replyCode)
+        }
+    }
+
+    private mutating func refuse(_ error: FrameError) -> Action {
+        defer { state = .closed }
+        let code: AMQPError.Code = if case .foreignProtocol = error { .foreignProtocol } else { .protocolViolation }
+        let failure = AMQPError(code, "\(peer): \(error)", replyCode: nil, underlying: error)
+        switch state {
+        case .closed: return .none
+        case .closing: return .fail(closedHere, send: nil)
+        case .idle, .awaitingStart: return .fail(failure, send: nil)
+        case .awaitingTune, .awaitingOpenOk, .open:
+            let close = Method.ConnectionClose(
+                replyCode: error.replyCode,
+                replyText: String("\(error)".prefix(200)),
+                classID: 0,
+                methodID: 0
+            )
+            return .fail(failure, send: .connectionClose(close))
+        }
+    }
+}

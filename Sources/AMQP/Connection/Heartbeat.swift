@@ -1,0 +1,34 @@
+/// Decides when to send a heartbeat and when to give the server up.
+///
+/// The server is dead after two intervals without an octet from it (AMQP 0-9-1 §4.2.7).
+package struct Heartbeat: Sendable {
+    package enum Action: Equatable, Sendable {
+        case none
+        case send
+        case dead
+    }
+
+    package let interval: Duration
+    private var lastReceived: ContinuousClock.Instant
+    private var lastSent: ContinuousClock.Instant
+
+    package init(interval: Duration, now: ContinuousClock.Instant) {
+        self.interval = interval
+        lastReceived = now
+        lastSent = now
+    }
+
+    /// How often to call ``tick(now:)``.
+    package var period: Duration { interval / 2 }
+
+    package mutating func received(now: ContinuousClock.Instant) { lastReceived = now }
+    package mutating func sent(now: ContinuousClock.Instant) { lastSent = now }
+
+    package mutating func tick(now: ContinuousClock.Instant) -> Action {
+        if now - lastReceived >= interval * 2 { return .dead }
+        // Sending at half the interval leaves room for a late timer on either side.
+        guard now - lastSent >= period else { return .none }
+        lastSent = now
+        return .send
+    }
+}

@@ -1,0 +1,39 @@
+// Encoding appends to the caller's buffer, which on a connection is the output buffer itself.
+extension [UInt8] {
+    @inline(__always)
+    mutating func appendInteger<T: FixedWidthInteger>(_ value: T) {
+        Swift.withUnsafeBytes(of: value.bigEndian) { append(contentsOf: $0) }
+    }
+
+    mutating func appendShortString(_ text: String) throws(FrameError) {
+        let count = text.utf8.count
+        guard count <= 255 else { throw .shortStringTooLong(octets: count) }
+        append(UInt8(truncatingIfNeeded: count))
+        append(contentsOf: text.utf8)
+    }
+
+    mutating func appendLongString(_ text: String) {
+        appendInteger(UInt32(truncatingIfNeeded: text.utf8.count))
+        append(contentsOf: text.utf8)
+    }
+
+    mutating func appendLongOctets(_ octets: [UInt8]) {
+        appendInteger(UInt32(truncatingIfNeeded: octets.count))
+        append(contentsOf: octets)
+    }
+
+    /// Encodes something with a 32-bit length in front that is known only afterwards.
+    mutating func appendWithLength(_ encode: (inout [UInt8]) throws(FrameError) -> Void) throws(FrameError) {
+        let start = count
+        appendInteger(UInt32(0))
+        try encode(&self)
+        patchLength(UInt32(truncatingIfNeeded: count - start - 4), at: start)
+    }
+
+    mutating func patchLength(_ length: UInt32, at offset: Int) {
+        self[offset] = UInt8(truncatingIfNeeded: length >> 24)
+        self[offset + 1] = UInt8(truncatingIfNeeded: length >> 16)
+        self[offset + 2] = UInt8(truncatingIfNeeded: length >> 8)
+        self[offset + 3] = UInt8(truncatingIfNeeded: length)
+    }
+}

@@ -1,0 +1,164 @@
+/// Named values in order: message headers, arguments of declarations, capabilities of a peer.
+///
+/// A table that came from the wire was checked when it arrived and is decoded only where it is looked at: finding a
+/// name decodes that one value, and a table passed on is copied octet by octet. A name that occurs twice counts once,
+/// the first time.
+public struct FieldTable: Sendable {
+    /// The deepest nesting of tables and arrays that is accepted or sent.
+    public static let maximumNesting = 32
+
+    private enum Storage: Sendable {
+        case fields([(name: String, value: FieldValue)])
+        /// Validated octets, without the length in front.
+        case encoded([UInt8])
+    }
+
+    private var storage: Storage
+
+    /// An empty table.
+    public init() {
+        storage = .fields([])
+    }
+
+    /// A table of these fields, in this order.
+    public init(_ fields: [(String, FieldValue)]) {
+        storage = .fields(fields.map { (name: $0.0, value: $0.1) })
+    }
+
+    /// Takes over octets that ``validate(_:depth:)`` has passed.
+    init(validated octets: UnsafeRawBufferPointer) {
+        storage = octets.isEmpty ? .fields([]) : .encoded(Array(octets))
+    }
+
+    /// Whether there are no fields.
+    public var isEmpty: Bool {
+        switch storage {
+        case .fields(let fields): fields.isEmpty
+        case .encoded: false
+        }
+    }
+
+    /// All fields, decoded, in order.
+    public var fields: [(name: String, value: FieldValue)] {
+        switch storage {
+        case .fields(let fields): return fields
+        case .encoded(let octets):
+            return octets.withUnsafeBytes { bytes in
+                var cursor = Cursor(bytes)
+                var fields: [(name: String, value: FieldValue)] = []
+                fields.reserveCapacity(bytes.count / 16)
+                // The octets were validated on arrival, so nothing is left to throw; the loop still ends if it did.
+                while !cursor.isAtEnd, let name = try? cursor.shortString(), let value = try? FieldValue(from: &cursor)
+                {
+                    fields.append((name, value))
+                }
+                return fields
+            }
+        }
+    }
+
+    /// The value of a field; assigning `nil` removes it, assigning to a new name appends.
+    public subscript(name: String) -> FieldValue? {
+        get {
+            switch storage {
+            case .fields(let fields): fields.first { $0.name == name }?.value
+            case .encoded(let octets): octets.withUnsafeBytes { Self.find(name, in: $0) }
+            }
+        }
+        set {
+            var fields = self.fields
+            storage = .fields([])
+            let index = fields.firstIndex { $0.name == name }
+            switch (index, newValue) {
+            case (let index?, let value?): fields[index].value = value
+            case (let index?, nil): fields.remove(at: index)
+            case (nil, let value?): fields.append((name, value))
+            case (nil, nil): break
+            }
+            storage = .fields(fields)
+        }
+    }
+
+    private static func find(_ name: String, in bytes: UnsafeRawBufferPointer) -> FieldValue? {
+        var name = name
+        return name.withUTF8 { wanted in
+            var cursor = Cursor(bytes)
+            while !cursor.isAtEnd {
+                guard let candidate = try? cursor.shortOctets() else { return nil }
+                if candidate.count == wanted.count, candidate.elementsEqual(wanted) {
+                    return try? FieldValue(from: &cursor)
+                }
+                guard (try? FieldValue.validate(&cursor, depth: 0)) != nil else { return nil }
+            }
+            return nil
+        }
+    }
+}
+
+extension FieldTable: Hashable {
+    /// Whether both have the same fields in the same order.
+    public static func == (left: FieldTable, right: FieldTable) -> Bool {
+        if case .encoded(let left) = left.storage, case .encoded(let right) = right.storage, left == right {
+            return true
+        }
+        let (left, right) = (left.fields, right.fields)
+        return left.count == right.count && zip(left, right).allSatisfy { $0.name == $1.name && $0.value == $1.value }
+    }
+
+    /// Feeds the names and values to the hasher.
+    public func hash(into hasher: inout Hasher) {
+        for field in fields {
+            hasher.combine(field.name)
+            hasher.combine(field.value)
+        }
+    }
+}
+
+extension FieldTable: Sequence, ExpressibleByDictionaryLiteral, CustomStringConvertible {
+    /// A table of these fields, in this order.
+    public init(dictionaryLiteral elements: (String, FieldValue)...) {
+        self.init(elements)
+    }
+
+    /// Walks the fields in order.
+    public func makeIterator() -> IndexingIterator<[(name: String, value: FieldValue)]> {
+        fields.makeIterator()
+    }
+
+    /// The names only: values may be confidential.
+    public var description: String {
+        "[" + fields.map(\.name).joined(separator: ", ") + "]"
+    }
+}
+
+extension FieldTable {
+    /// A table with its length in front.
+    init(from cursor: inout Cursor) throws(FrameError) {
+        let octets = try cursor.longOctets()
+        try Self.validate(octets, depth: 1)
+        self.init(validated: octets)
+    }
+
+    static func validate(_ octets: UnsafeRawBufferPointer, depth: Int) throws(FrameError) {
+        guard depth <= maximumNesting else { throw .nestingTooDeep }
+        var cursor = Cursor(octets)
+        while !cursor.isAtEnd {
+            _ = try cursor.shortOctets()
+            try FieldValue.validate(&cursor, depth: depth)
+        }
+    }
+
+    func encode(into output: inout [UInt8], depth: Int = 1) throws(FrameError) {
+        guard depth <= Self.maximumNesting else { throw .nestingTooDeep }
+        switch storage {
+        case .encoded(let octets): output.appendLongOctets(octets)
+        case .fields(let fields):
+            try output.appendWithLength { (output) throws(FrameError) in
+                for field in fields {
+                    try output.appendShortString(field.name)
+                    try field.value.encode(into: &output, depth: depth)
+                }
+            }
+        }
+    }
+}

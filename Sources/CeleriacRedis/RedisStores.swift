@@ -1,0 +1,95 @@
+public import CeleriacCore
+internal import Redis
+
+/// The stores of one Redis server, sharing its connections: one for commands, one for waiting.
+public struct RedisStores: Sendable {
+    /// Keeps the results.
+    public let results: any ResultBackend
+    /// Keeps the locks of unique tasks.
+    public let locks: any LockStore
+    /// Keeps the state of beat.
+    public let schedule: any ScheduleStore
+
+    /// Stores that connect when first used.
+    ///
+    /// - Parameter url: `redis://[user][:password]@host[:port][/database]`, or `redis+socket:///path` for a socket file.
+    /// - Throws: ``CeleriacError`` `.configuration` for a URL that cannot be read.
+    public init(_ url: ServerURL, clientName: String) throws(CeleriacError) {
+        let link = try RedisLink(url, clientName: clientName)
+        results = RedisResultBackend(link)
+        locks = RedisLockStore(link)
+        schedule = RedisScheduleStore(link)
+    }
+}
+
+/// The connections that the stores share.
+final class RedisLink: Sendable {
+    let address: String
+    let client: RedisClient
+    let subscriber: RedisSubscriber
+
+    init(_ url: ServerURL, clientName: String) throws(CeleriacError) {
+        let parsed: RedisURL
+        do {
+            parsed = try RedisURL(url.secret)
+        } catch {
+            throw CeleriacError(.configuration, "the Redis URL \(url) cannot be used: \(error.message)", underlying: error)
+        }
+        var configuration = RedisConfiguration(parsed)
+        configuration.clientName = clientName
+        address = "\(parsed)"
+        client = RedisClient(configuration)
+        subscriber = RedisSubscriber(configuration)
+    }
+
+    /// Runs a script that does no harm when it runs twice, so that the client repeats it after a lost connection.
+    func evaluate(
+        _ script: RedisScript,
+        keys: [String],
+        arguments: RedisArguments,
+        within timeout: Duration? = nil,
+        attempting attempt: @autoclosure () -> String
+    ) async throws(CeleriacError) -> RESPValue {
+        do {
+            return try await client.evaluate(
+                script,
+                keys: keys,
+                arguments: arguments,
+                timeout: timeout,
+                retry: .idempotent
+            )
+        } catch {
+            throw CeleriacError(error, attempting: attempt())
+        }
+    }
+
+    func send(
+        _ command: RedisCommand,
+        within timeout: Duration? = nil,
+        attempting attempt: @autoclosure () -> String
+    ) async throws(CeleriacError) -> RESPValue {
+        do {
+            return try await client.send(command, timeout: timeout, retry: .idempotent)
+        } catch {
+            throw CeleriacError(error, attempting: attempt())
+        }
+    }
+}
+
+extension CeleriacError {
+    init(_ error: RedisError, attempting attempt: String) {
+        let code: Code =
+            switch error.code {
+            case .timedOut: .timedOut
+            case .cancelled: .cancelled
+            case .closed: .closed
+            case .connectionLost, .outcomeUnknown: .connectionLost
+            case .authentication, .notPermitted: .accessDenied
+            case .invalidURL: .configuration
+            case .tlsUnavailable: .unsupported
+            case .command: .refused
+            default: .unavailable
+            }
+        self.init(code, "\(attempt): \(error)", isIndeterminate: error.mayHaveExecuted, underlying: error)
+    }
+}

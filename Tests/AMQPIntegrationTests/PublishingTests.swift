@@ -1,0 +1,173 @@
+import Testing
+
+@testable import AMQP
+
+@Suite(
+    "Publishing to RabbitMQ",
+    .tags(.integration),
+    .enabled(if: TestBroker.url != nil, "set RABBITMQ_URL"),
+    .timeLimit(.minutes(1))
+)
+struct PublishingTests {
+    @Test("A confirmed message is in its queue")
+    func confirmed() async throws {
+        try await TestBroker.withQueue { channel, queue in
+            try await channel.publish(AMQPMessage(routingKey: queue, body: [1]))
+            #expect(try await channel.declareQueue(queue, passive: true).messageCount == 1)
+        }
+    }
+
+    @Test("Many tasks publish at once, more than the window holds")
+    func concurrent() async throws {
+        try await TestBroker.withConnection {
+            $0.publishWindow = 16
+        } _: { connection in
+            let channel = try await connection.openChannel()
+            let queue = try await channel.declareQueue(durable: false, exclusive: true).name
+            try await withThrowingTaskGroup { group in
+                for number in 0..<500 {
+                    group.addTask {
+                        try await channel.publish(AMQPMessage(routingKey: queue, body: [UInt8(number & 255)]))
+                    }
+                }
+                try await group.waitForAll()
+            }
+            #expect(try await channel.declareQueue(queue, passive: true).messageCount == 500)
+        }
+    }
+
+    @Test("A batch tells each message's fate in order")
+    func batch() async throws {
+        try await TestBroker.withQueue { channel, queue in
+            let keys = [queue, "nowhere-a", queue, "nowhere-b", queue]
+            let results = await channel.publish(keys.map { AMQPMessage(routingKey: $0, body: [1]) })
+            let codes = results.map { result -> AMQPError.Code? in
+                if case .failure(let error) = result { error.code } else { nil }
+            }
+            #expect(codes == [nil, .returned, nil, .returned, nil])
+        }
+    }
+
+    @Test("A mandatory message that no queue takes comes back with the reason")
+    func returned() async throws {
+        try await TestBroker.withQueue { channel, queue in
+            let error = await failure {
+                try await channel.publish(AMQPMessage(routingKey: TestBroker.uniqueName("nowhere"), body: []))
+            }
+            #expect(error?.code == .returned)
+            #expect(error?.replyCode == 312)
+            #expect(error?.message.contains("NO_ROUTE") == true)
+            // The channel goes on, and a message that need not be routed is simply confirmed.
+            try await channel.publish(AMQPMessage(routingKey: "nowhere", body: [], isMandatory: false))
+            try await channel.publish(AMQPMessage(routingKey: queue, body: []))
+        }
+    }
+
+    @Test("A queue that refuses messages nacks them")
+    func nacked() async throws {
+        try await TestBroker.withConnection { connection in
+            let channel = try await connection.openChannel()
+            let queue = try await channel.declareQueue(
+                durable: false,
+                exclusive: true,
+                arguments: ["x-max-length": 1, "x-overflow": "reject-publish"]
+            )
+            try await channel.publish(AMQPMessage(routingKey: queue.name, body: [1]))
+            let error = await failure { try await channel.publish(AMQPMessage(routingKey: queue.name, body: [2])) }
+            #expect(error?.code == .nacked)
+        }
+    }
+
+    @Test("Publishing to an exchange that is missing closes the channel, with the outcome unknown")
+    func missingExchange() async throws {
+        try await TestBroker.withQueue { channel, queue in
+            let message = AMQPMessage(exchange: TestBroker.uniqueName("missing"), routingKey: "", body: [])
+            let error = await failure { try await channel.publish(message) }
+            #expect(error?.code == .notFound)
+            #expect(error?.isOutcomeUnknown == true)
+            let later = await failure { try await channel.publish(message) }
+            #expect(later?.code == .notFound)
+            #expect(later?.isOutcomeUnknown == false)
+        }
+    }
+
+    @Test("Bodies of any size arrive whole", arguments: [0, 1, 4088, 4089, 131_064, 131_065, 1_000_000])
+    func bodySizes(_ size: Int) async throws {
+        let body = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+        for frameMax in [4096, 131_072] as [UInt32] {
+            try await TestBroker.withConnection {
+                $0.frameMax = frameMax
+            } _: { connection in
+                let channel = try await connection.openChannel()
+                let queue = try await channel.declareQueue(durable: false, exclusive: true).name
+                try await channel.publish(AMQPMessage(routingKey: queue, body: body))
+                #expect(try await channel.get(queue, noAck: true)?.body == body)
+            }
+        }
+    }
+
+    @Test("A body over the local limit is refused before it is sent")
+    func tooLarge() async throws {
+        try await TestBroker.withConnection {
+            $0.maximumPublishSize = 10
+        } _: { connection in
+            let channel = try await connection.openChannel()
+            let error = await failure {
+                try await channel.publish(AMQPMessage(routingKey: "q", body: Array(repeating: 0, count: 11)))
+            }
+            #expect(error?.code == .bodyTooLarge)
+            #expect(channel.closeReason == nil)
+        }
+    }
+
+    @Test("What the wire cannot express is refused, and the channel goes on")
+    func invalidArguments() async throws {
+        try await TestBroker.withQueue { channel, queue in
+            let long = String(repeating: "x", count: 256)
+            let message = AMQPMessage(routingKey: long, body: [])
+            #expect(await failure { try await channel.publish(message) }?.code == .invalidArgument)
+            #expect(await failure { _ = try await channel.declareQueue(long) }?.code == .invalidArgument)
+            var properties = BasicProperties()
+            properties.headers = ["big": .string(String(repeating: "x", count: 200_000))]
+            let heavy = AMQPMessage(routingKey: queue, properties: properties, body: [])
+            #expect(await failure { try await channel.publish(heavy) }?.code == .invalidArgument)
+            try await channel.publish(AMQPMessage(routingKey: queue, body: []))
+        }
+    }
+
+    @Test("Unconfirmed publishes arrive, too")
+    func unconfirmed() async throws {
+        try await TestBroker.withQueue { channel, queue in
+            for number in 0..<10 as Range<UInt8> {
+                try await channel.publishUnconfirmed(AMQPMessage(routingKey: queue, body: [number]))
+            }
+            #expect(try await channel.declareQueue(queue, passive: true).messageCount == 10)
+        }
+    }
+
+    @Test("Properties and headers arrive as they were sent")
+    func properties() async throws {
+        try await TestBroker.withQueue { channel, queue in
+            var properties = BasicProperties()
+            properties.contentType = "application/json"
+            properties.contentEncoding = "utf-8"
+            properties.deliveryMode = 2
+            properties.priority = 3
+            properties.correlationID = "correlation"
+            properties.replyTo = "reply"
+            properties.messageID = "message"
+            properties.timestamp = 1_700_000_000
+            properties.type = "type"
+            properties.appID = "app"
+            properties.headers = [
+                "task": "add", "retries": 0, "eta": .void, "ratio": 0.5, "flag": true, "id": .int64(1 << 40),
+                "limits": [.void, 3], "nested": ["a": ["b": "é"]], "raw": .octets([0, 255]), "when": .timestamp(1),
+            ]
+            try await channel.publish(AMQPMessage(routingKey: queue, properties: properties, body: [1]))
+            let delivery = try #require(try await channel.get(queue))
+            #expect(delivery.properties == properties)
+            #expect(delivery.routingKey == queue)
+            #expect(!delivery.isRedelivered)
+        }
+    }
+}

@@ -1,0 +1,135 @@
+import Dispatch
+import Glibc
+
+@testable import AMQP
+
+/// A server of one connection that follows a script, to do what a real broker does only in distress.
+final class FakeBroker: Sendable {
+    /// One accepted connection, read and written with blocking calls on a thread of its own.
+    final class Peer {
+        let descriptor: Int32
+        private var buffer: [UInt8] = []
+        private let decoder = FrameDecoder(maximumFrameSize: 131_072)
+
+        init(_ descriptor: Int32) {
+            self.descriptor = descriptor
+        }
+
+        func send(_ bytes: [UInt8]) {
+            var offset = 0
+            while offset < bytes.count {
+                let count = bytes.withUnsafeBytes {
+                    Glibc.send(descriptor, $0.baseAddress! + offset, bytes.count - offset, Int32(MSG_NOSIGNAL.rawValue))
+                }
+                if count <= 0 { return }
+                offset += count
+            }
+        }
+
+        func send(_ method: AMQP.Method, on channel: UInt16 = 0) {
+            var bytes: [UInt8] = []
+            try! FrameEncoder.method(method, channel: channel, into: &bytes)
+            send(bytes)
+        }
+
+        /// Reads more octets; false at the end of the stream.
+        func read() -> Bool {
+            var chunk = [UInt8](repeating: 0, count: 65_536)
+            let count = Glibc.read(descriptor, &chunk, chunk.count)
+            if count > 0 { buffer += chunk[..<count] }
+            return count > 0
+        }
+
+        func readProtocolHeader() {
+            while buffer.count < 8, read() {}
+            buffer.removeFirst(min(8, buffer.count))
+        }
+
+        /// The next method of the client; other frames are passed over. `nil` at the end of the stream.
+        func nextMethod() -> (channel: UInt16, method: AMQP.Method)? {
+            while true {
+                var result: (UInt16, AMQP.Method)?
+                let taken = buffer.withUnsafeBytes { raw -> Int in
+                    guard let frame = try! decoder.next(in: raw) else { return 0 }
+                    if frame.type == .method { result = (frame.channel, try! AMQP.Method(decoding: frame.payload)) }
+                    return frame.payload.count + FrameDecoder.overhead
+                }
+                buffer.removeFirst(taken)
+                if let result { return result }
+                if taken == 0, !read() { return nil }
+            }
+        }
+
+        /// Waits for a method, passing over others.
+        func await(_ name: String) {
+            while let (_, method) = nextMethod(), method.name != name {}
+        }
+
+        func handshake(heartbeat: UInt16 = 0) {
+            readProtocolHeader()
+            send(
+                .connectionStart(
+                    .init(
+                        versionMajor: 0,
+                        versionMinor: 9,
+                        serverProperties: [:],
+                        mechanisms: "PLAIN",
+                        locales: "en_US"
+                    )
+                )
+            )
+            await ("connection.start-ok")
+            send(.connectionTune(.init(channelMax: 10, frameMax: 4096, heartbeat: heartbeat)))
+            await ("connection.open")
+            send(.connectionOpenOk)
+        }
+
+        func openChannel() {
+            await ("channel.open")
+            send(.channelOpenOk, on: 1)
+        }
+
+        /// Reads on until the client goes away.
+        func drain() {
+            while read() {}
+        }
+    }
+
+    let port: Int
+    private let listener: Int32
+
+    init(_ script: @escaping @Sendable (Peer) -> Void) {
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        self.listener = listener
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                precondition(bind(listener, $0, size) == 0 && listen(listener, 4) == 0)
+                getsockname(listener, $0, &size)
+            }
+        }
+        port = Int(UInt16(bigEndian: address.sin_port))
+        DispatchQueue(label: "fake broker").async {
+            let descriptor = accept(listener, nil, nil)
+            guard descriptor >= 0 else { return }
+            script(Peer(descriptor))
+            Glibc.close(descriptor)
+        }
+    }
+
+    deinit {
+        shutdown(listener, Int32(SHUT_RDWR))
+        Glibc.close(listener)
+    }
+
+    var uri: AMQPURI {
+        var uri = AMQPURI()
+        uri.host = "127.0.0.1"
+        uri.port = port
+        uri.password = "canary"
+        return uri
+    }
+}

@@ -1,0 +1,246 @@
+import Synchronization
+import Testing
+
+@testable import AMQP
+
+/// What happens to callers when the server misbehaves, told by a scripted one.
+@Suite("Faults of the server", .timeLimit(.minutes(1))) struct FaultTests {
+    private let message = AMQPMessage(routingKey: "q", body: [1, 2, 3])
+
+    private func connectError(_ broker: FakeBroker, timeout: Duration = .seconds(20)) async -> AMQPError? {
+        var options = AMQPConnection.Options()
+        options.connectTimeout = timeout
+        do {
+            let connection = try await AMQPConnection.connect(to: broker.uri, options: options)
+            await connection.close()
+            return nil
+        } catch {
+            #expect(!"\(error)".contains("canary"))
+            return error
+        }
+    }
+
+    @Test("Another protocol is named", arguments: ["HTTP/1.1 400 Bad Request\r\n\r\n", "AMQP\u{0}\u{1}\u{0}\u{0}"])
+    func foreignProtocol(_ answer: String) async throws {
+        let broker = FakeBroker { peer in
+            peer.readProtocolHeader()
+            peer.send(Array(answer.utf8))
+        }
+        let error = await connectError(broker)
+        #expect(error?.code == .foreignProtocol)
+        #expect(error?.message.contains("speaks \(answer.prefix(4))") == true)
+    }
+
+    @Test("A server that never answers costs the deadline, not for ever")
+    func silence() async throws {
+        let broker = FakeBroker { $0.drain() }
+        #expect(await connectError(broker, timeout: .milliseconds(50))?.code == .timedOut)
+    }
+
+    @Test("A stream that ends after the login means refused credentials")
+    func silentRefusal() async throws {
+        let broker = FakeBroker { peer in
+            peer.readProtocolHeader()
+            peer.send(WireBytes.start)
+            peer.await("connection.start-ok")
+        }
+        #expect(await connectError(broker)?.code == .accessRefused)
+    }
+
+    @Test("Cancelling a connect ends it at once")
+    func cancelledConnect() async throws {
+        let broker = FakeBroker { $0.drain() }
+        let error = await withTaskGroup(of: AMQPError?.self) { group in
+            group.addTask { await connectError(broker) }
+            group.cancelAll()
+            return await group.next() ?? nil
+        }
+        #expect(error?.code == .cancelled)
+    }
+
+    @Test("Garbage in mid-stream fails everything with a protocol violation")
+    func garbage() async throws {
+        let broker = FakeBroker { peer in
+            peer.handshake()
+            peer.openChannel()
+            peer.await("queue.purge")
+            peer.send([42, 42, 42, 42, 42, 42, 42, 42])
+            peer.drain()
+        }
+        let connection = try await AMQPConnection.connect(to: broker.uri)
+        let channel = try await connection.openChannel()
+        let error = await #expect(throws: AMQPError.self) { try await channel.purgeQueue("q") }
+        #expect(error?.code == .protocolViolation)
+        #expect(await connection.waitUntilClosed().code == .protocolViolation)
+        let later = await #expect(throws: AMQPError.self) { try await connection.openChannel() }
+        #expect(later?.code == .protocolViolation)
+    }
+
+    @Test(
+        "Frames that are valid in themselves and out of place close the connection",
+        arguments: [
+            .basicAck(.init(deliveryTag: 9)), .queueBindOk, .connectionOpenOk, .channelOpenOk,
+            .connectionTune(.init(channelMax: 0, frameMax: 0, heartbeat: 0)),
+        ] as [AMQP.Method]
+    )
+    func outOfPlace(_ method: AMQP.Method) async throws {
+        let broker = FakeBroker { peer in
+            peer.handshake()
+            peer.openChannel()
+            peer.send(method, on: 1)
+            peer.drain()
+        }
+        let connection = try await AMQPConnection.connect(to: broker.uri)
+        _ = try await connection.openChannel()
+        #expect(await connection.waitUntilClosed().code == .protocolViolation)
+    }
+
+    @Test("A connection cut before the confirmation leaves the outcome unknown")
+    func cut() async throws {
+        let broker = FakeBroker { peer in
+            peer.handshake()
+            peer.openChannel()
+            peer.await("basic.publish")
+        }
+        let connection = try await AMQPConnection.connect(to: broker.uri)
+        let channel = try await connection.openChannel()
+        let error = await #expect(throws: AMQPError.self) { try await channel.publish(message) }
+        #expect(error?.code == .connectionLost)
+        #expect(error?.isOutcomeUnknown == true)
+        let later = await #expect(throws: AMQPError.self) { try await channel.publish(message) }
+        #expect(later?.code == .connectionLost)
+        #expect(later?.isOutcomeUnknown == false)
+    }
+
+    @Test("A nack fails exactly the publish that it names")
+    func nack() async throws {
+        let broker = FakeBroker { peer in
+            peer.handshake()
+            peer.openChannel()
+            peer.await("confirm.select")
+            peer.send(.confirmSelectOk, on: 1)
+            for _ in 0..<3 { peer.await("basic.publish") }
+            peer.send(.basicNack(.init(deliveryTag: 2, multiple: false)), on: 1)
+            peer.send(.basicAck(.init(deliveryTag: 3, multiple: true)), on: 1)
+            peer.drain()
+        }
+        let connection = try await AMQPConnection.connect(to: broker.uri)
+        let channel = try await connection.openChannel()
+        let results = await channel.publish([message, message, message])
+        let codes = results.map { result -> AMQPError.Code? in
+            if case .failure(let error) = result { error.code } else { nil }
+        }
+        #expect(codes == [nil, .nacked, nil])
+        await connection.close()
+    }
+
+    @Test("A publish that is never confirmed ends at its deadline, outcome unknown")
+    func unconfirmed() async throws {
+        let broker = FakeBroker { peer in
+            peer.handshake()
+            peer.openChannel()
+            peer.drain()
+        }
+        let connection = try await AMQPConnection.connect(to: broker.uri)
+        let channel = try await connection.openChannel()
+        let error = await #expect(throws: AMQPError.self) {
+            try await channel.publish(message, timeout: .milliseconds(50))
+        }
+        #expect(error?.code == .timedOut)
+        #expect(error?.isOutcomeUnknown == true)
+    }
+
+    @Test("A blocked broker is waited for up to the deadline, and nothing is sent")
+    func blocked() async throws {
+        let broker = FakeBroker { peer in
+            peer.handshake()
+            peer.openChannel()
+            peer.send(.connectionBlocked(.init(reason: "low on memory")))
+            peer.await("queue.purge")
+            peer.send(.connectionUnblocked)
+            peer.send(.queuePurgeOk(.init(messageCount: 0)), on: 1)
+            peer.await("confirm.select")
+            peer.send(.confirmSelectOk, on: 1)
+            peer.await("basic.publish")
+            peer.send(.basicAck(.init(deliveryTag: 1)), on: 1)
+            peer.drain()
+        }
+        let connection = try await AMQPConnection.connect(to: broker.uri)
+        let (reasons, continuation) = AsyncStream<String?>.makeStream()
+        connection.onBlocked { continuation.yield($0) }
+        let channel = try await connection.openChannel()
+        var iterator = reasons.makeAsyncIterator()
+        if connection.currentBlockedReason == nil { #expect(await iterator.next() == "low on memory") }
+        let error = await #expect(throws: AMQPError.self) {
+            try await channel.publish(message, timeout: .milliseconds(50))
+        }
+        #expect(error?.code == .blocked)
+        #expect(error?.isOutcomeUnknown == false)
+        #expect(error?.message.contains("low on memory") == true)
+        try await channel.purgeQueue("q")
+        try await channel.publish(message)
+        #expect(connection.currentBlockedReason == nil)
+        await connection.close()
+    }
+
+    @Test("A server that falls silent is given up after two heartbeat intervals")
+    func heartbeatMissed() async throws {
+        let broker = FakeBroker { peer in
+            peer.handshake(heartbeat: 1)
+            peer.drain()
+        }
+        let connection = try await AMQPConnection.connect(to: broker.uri)
+        #expect(await connection.waitUntilClosed().code == .heartbeatMissed)
+    }
+
+    @Test("A close that is never answered ends all the same")
+    func unansweredClose() async throws {
+        let broker = FakeBroker { peer in
+            peer.handshake()
+            peer.drain()
+        }
+        var options = AMQPConnection.Options()
+        options.closeTimeout = .milliseconds(50)
+        let connection = try await AMQPConnection.connect(to: broker.uri, options: options)
+        await connection.close()
+        #expect(connection.closeReason?.code == .closed)
+    }
+
+    @Test("A call that is never answered ends at its deadline, or when its task is cancelled")
+    func unansweredCall() async throws {
+        let broker = FakeBroker { peer in
+            peer.handshake()
+            peer.openChannel()
+            peer.drain()
+        }
+        var options = AMQPConnection.Options()
+        options.callTimeout = .milliseconds(50)
+        options.closeTimeout = .milliseconds(50)
+        let connection = try await AMQPConnection.connect(to: broker.uri, options: options)
+        let channel = try await connection.openChannel()
+        let late = await #expect(throws: AMQPError.self) { try await channel.purgeQueue("q") }
+        #expect(late?.code == .timedOut)
+        let cancelled = await withTaskGroup(of: AMQPError?.self) { group in
+            group.addTask { await #expect(throws: AMQPError.self) { try await channel.publish(message) } }
+            group.cancelAll()
+            return await group.next() ?? nil
+        }
+        #expect(cancelled?.code == .cancelled)
+        await connection.close()
+    }
+}
+
+enum WireBytes {
+    static var start: [UInt8] {
+        var bytes: [UInt8] = []
+        let start = AMQP.Method.ConnectionStart(
+            versionMajor: 0,
+            versionMinor: 9,
+            serverProperties: [:],
+            mechanisms: "PLAIN",
+            locales: "en_US"
+        )
+        try! FrameEncoder.method(.connectionStart(start), channel: 0, into: &bytes)
+        return bytes
+    }
+}

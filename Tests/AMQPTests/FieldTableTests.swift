@@ -1,0 +1,108 @@
+import Testing
+
+@testable import AMQP
+
+@Suite("Field tables") struct FieldTableTests {
+    static let table: FieldTable = [
+        "t": true, "b": .int8(-8), "B": .uint8(200), "s": .int16(-300), "u": .uint16(60_000), "I": .int32(-70_000),
+        "i": .uint32(4_000_000_000), "l": .int64(.min), "f": .float(1.5), "d": 2.25,
+        "D": .decimal(scale: 2, value: 314), "S": "text é", "bad": .undecodableString([0xFF, 0xFE]),
+        "A": [1, "two", ["three": 3]], "T": .timestamp(1_700_000_000), "F": ["inner": ["deep": .void]], "V": .void,
+        "x": .octets([0, 1, 255]),
+    ]
+
+    private func decoded(_ bytes: [UInt8]) throws -> FieldTable {
+        try bytes.withUnsafeBytes { bytes in
+            var cursor = Cursor(bytes)
+            let table = try FieldTable(from: &cursor)
+            try cursor.end()
+            return table
+        }
+    }
+
+    private func encoded(_ table: FieldTable) throws -> [UInt8] {
+        var output: [UInt8] = []
+        try table.encode(into: &output)
+        return output
+    }
+
+    @Test("Every type of RabbitMQ's dialect survives the way there and back")
+    func roundTrip() throws {
+        let octets = try encoded(Self.table)
+        let copy = try decoded(octets)
+        #expect(copy == Self.table)
+        #expect(try encoded(copy) == octets)
+        for (name, value) in Self.table { #expect(copy[name] == value) }
+        #expect(copy["missing"] == nil)
+    }
+
+    @Test("Octets are those of the errata")
+    func golden() throws {
+        #expect(
+            try encoded(["a": 1, "b": "x", "c": false])
+                == [
+                    0, 0, 0, 18, 1, 0x61, 0x49, 0, 0, 0, 1, 1, 0x62, 0x53, 0, 0, 0, 1, 0x78, 1, 0x63, 0x74, 0,
+                ].withLength()
+        )
+    }
+
+    @Test("A decoded table can be changed like any other")
+    func mutation() throws {
+        var copy = try decoded(encoded(["a": 1, "b": 2]))
+        copy["a"] = "one"
+        copy["b"] = nil
+        copy["c"] = 3
+        #expect(copy == ["a": "one", "c": 3])
+    }
+
+    @Test("Nesting is accepted to the limit and refused past it", arguments: [true, false])
+    func nesting(_ inArrays: Bool) throws {
+        func nested(_ depth: Int) -> [UInt8] {
+            var inner: [UInt8] = []
+            for level in 1..<depth {
+                let length = withUnsafeBytes(of: UInt32(inner.count).bigEndian) { Array($0) }
+                inner =
+                    (level < depth - 1 && inArrays ? [UInt8(ascii: "A")] : [0, UInt8(ascii: inArrays ? "A" : "F")])
+                    + length + inner
+            }
+            return withUnsafeBytes(of: UInt32(inner.count).bigEndian) { Array($0) } + inner
+        }
+        #expect(throws: Never.self) { try decoded(nested(FieldTable.maximumNesting)) }
+        #expect(throws: FrameError.nestingTooDeep) { try decoded(nested(FieldTable.maximumNesting + 1)) }
+        #expect(throws: FrameError.nestingTooDeep) { try decoded(nested(10_000)) }
+    }
+
+    @Test("Too deep a table is refused on the way out, too")
+    func deepEncoding() {
+        var value: FieldValue = .void
+        for _ in 0..<FieldTable.maximumNesting { value = .table(["n": value]) }
+        #expect(throws: FrameError.nestingTooDeep) { try encoded(["n": value]) }
+    }
+
+    @Test(
+        "Malformed tables end in a typed error",
+        arguments: [
+            ([0, 0, 0, 3, 1, 0x61], FrameError.truncated),
+            ([0, 0, 0, 3, 1, 0x61, 0x7A], .unknownFieldType(0x7A)),
+            ([0, 0, 0, 2, 5, 0x61], .truncated),
+            ([0, 0, 0, 7, 1, 0x61, 0x53, 0xFF, 0xFF, 0xFF, 0xFF], .truncated),
+            ([0, 0, 0, 4, 1, 0x61, 0x49, 0], .truncated),
+            ([0, 0, 0, 8, 1, 0x61, 0x41, 0, 0, 0, 9, 0x74], .truncated),
+        ] as [([UInt8], FrameError)]
+    )
+    func malformed(_ bytes: [UInt8], _ error: FrameError) {
+        #expect(throws: error) { try decoded(bytes) }
+    }
+
+    @Test("Printing a table shows names and no values")
+    func description() {
+        #expect("\(["secret": "canary"] as FieldTable)" == "[secret]")
+    }
+}
+
+extension [UInt8] {
+    /// Keeps golden octets readable: the length in front is computed.
+    fileprivate func withLength() -> [UInt8] {
+        Swift.withUnsafeBytes(of: UInt32(count - 4).bigEndian) { Array($0) } + dropFirst(4)
+    }
+}
