@@ -49,6 +49,11 @@ let package = Package(
 
         program("demo", at: "Workers/demo"),
         program("quickstart", at: "Examples/quickstart"),
+        program("retries", at: "Examples/retries"),
+        program("unique", at: "Examples/unique"),
+        program("periodic", at: "Examples/periodic"),
+        program("structs", at: "Examples/structs"),
+        program("by-name", at: "Examples/by-name"),
 
         suite("TransportTests", ["Transport"]),
         suite("CeleriacTests", ["Celeriac"]),
@@ -57,5 +62,6 @@ let package = Package(
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore"]),
         suite("AMQPTests", ["AMQP"]),
         suite("AMQPIntegrationTests", ["AMQP"]),
+        suite("DocumentationTests", ["Celeriac"]),
     ]
 )
