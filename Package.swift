@@ -55,8 +55,11 @@ let package = Package(
         program("structs", at: "Examples/structs"),
         program("by-name", at: "Examples/by-name"),
 
+        .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
         suite("TransportTests", ["Transport"]),
-        suite("CeleriacTests", ["Celeriac"]),
+        suite("CeleriacTests", ["Celeriac", "quickstart"]),
+        suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),
+        suite("ContractTests", ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "TestSupport"]),
         suite("CeleriacWorkerTests", ["CeleriacWorker"]),
         suite("RedisTests", ["Redis", "Transport"]),
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore"]),

@@ -2,11 +2,13 @@
 # Runs one private RabbitMQ or Redis whose whole state lives in a directory.
 #
 #   server.sh start|stop|kill|restart|pid|url rabbitmq|redis DIRECTORY
+#   server.sh clear DIRECTORY
 #
 # start    makes the directory if need be, waits until the server answers and prints its URL. A free loopback port is
 #          chosen the first time and kept in the directory, so that the next start has the same URL and the same data.
 # stop     ends it in good order;  kill  ends it with SIGKILL, as a crash would;  restart  is stop, then start.
 # pid, url print what is running.
+# clear    kills every server in the directory and beneath it, and removes the directory.
 #
 # Both kinds may share one directory. Servers that something else started are never touched.
 set -euo pipefail
@@ -16,14 +18,23 @@ fail() {
     exit 1
 }
 usage() {
-    echo "usage: ${0##*/} start|stop|kill|restart|pid|url rabbitmq|redis DIRECTORY" >&2
+    echo "usage: ${0##*/} start|stop|kill|restart|pid|url rabbitmq|redis DIRECTORY, or clear DIRECTORY" >&2
     exit 64
 }
 
-(($# == 3)) || usage
-action=$1 kind=$2
-case $kind in rabbitmq | redis) ;; *) usage ;; esac
-state=$(realpath -m -- "$3")/$kind
+case ${1:-} in
+    start | stop | kill | restart | pid | url)
+        (($# == 3)) || usage
+        action=$1 kind=$2
+        case $kind in rabbitmq | redis) ;; *) usage ;; esac
+        state=$(realpath -m -- "$3")/$kind
+        ;;
+    clear)
+        (($# == 2)) || usage
+        action=$1 directory=$2
+        ;;
+    *) usage ;;
+esac
 
 # A process is remembered as "pid start-time": a pid that the kernel has given to somebody else since is not ours.
 start_time() {
@@ -159,6 +170,7 @@ start() {
         return
     fi
     mkdir -p "$state"
+    echo "$$ $(start_time "$$")" >"$state/starter.pid"
     [[ -s $state/port ]] || chosen=yes
     for _ in 1 2 3; do
         port=$(port_for port)
@@ -168,6 +180,7 @@ start() {
         until [[ -s $state/pid ]]; do sleep 0.01; done
         while running "$state/pid" >/dev/null; do
             if answers "$port"; then
+                rm -f "$state/starter.pid"
                 url
                 return
             fi
@@ -191,6 +204,18 @@ halt() { # SIGNAL
     end "$1" "$state/epmd.pid"
 }
 
+clear() {
+    local file name
+    [[ -d $directory ]] || return 0
+    # Whoever is starting a server first, or it would start another.
+    for name in starter.pid pid epmd.pid; do
+        while IFS= read -r file; do
+            end KILL "$file"
+        done < <(find "$directory" \( -path "*/rabbitmq/$name" -o -path "*/redis/$name" \))
+    done
+    rm -rf "$directory"
+}
+
 case $action in
     start) start ;;
     stop) halt TERM ;;
@@ -201,5 +226,5 @@ case $action in
         ;;
     pid) running "$state/pid" || fail "$kind is not running in $state" ;;
     url) url ;;
-    *) usage ;;
+    clear) clear ;;
 esac

@@ -28,10 +28,10 @@ set -m
 
 # shellcheck disable=SC2317 # the traps call it
 clean_up() {
-    local status=$? file home
+    local status=$?
     trap '' INT TERM HUP
-    # Disowned, or the shell would report how it ended.
-    [[ -z $command_pid ]] || disown "$command_pid" 2>/dev/null || true
+    # Disowned, or the shell would report how each ended.
+    disown -a
     if [[ $command_pid ]] && kill -s TERM -- "-$command_pid" 2>/dev/null; then
         for _ in {1..100}; do
             kill -s 0 -- "-$command_pid" 2>/dev/null || break
@@ -39,12 +39,7 @@ clean_up() {
         done
         kill -s KILL -- "-$command_pid" 2>/dev/null || true
     fi
-    ((${#starting[@]} == 0)) || wait "${starting[@]}" 2>/dev/null || true
-    while IFS= read -r file; do
-        home=$(dirname "$file")
-        "$server" kill "$(basename "$home")" "$(dirname "$home")" || true
-    done < <(find "$directory" \( -path '*/rabbitmq/pid' -o -path '*/rabbitmq/epmd.pid' -o -path '*/redis/pid' \))
-    rm -rf "$directory"
+    "$server" clear "$directory" || true
     exit "$status"
 }
 trap clean_up EXIT
@@ -52,18 +47,21 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 
-"$server" start redis "$directory" >"$directory/redis-url" &
+# Should this process be killed outright, the far end of the pipe closes and the watcher does what is left to do.
+# shellcheck disable=SC2016 # the inner shell expands it
+exec 8> >(exec setsid "${BASH:-bash}" -c 'cat; exec "$0" clear "$1"' "$server" "$directory" >/dev/null 2>&1)
+
+"$server" start redis "$directory" >"$directory/redis-url" 8>&- &
 starting+=($!)
-"$server" start rabbitmq "$directory" >"$directory/rabbitmq-url" &
+"$server" start rabbitmq "$directory" >"$directory/rabbitmq-url" 8>&- &
 starting+=($!)
 for pid in "${starting[@]}"; do wait "$pid"; done
-starting=()
 
 REDIS_URL=$(<"$directory/redis-url")
 RABBITMQ_URL=$(<"$directory/rabbitmq-url")
 export REDIS_URL RABBITMQ_URL CELERIAC_SERVERS="$server" CELERIAC_SERVERS_DIR="$directory"
 
-"$@" <&0 &
+"$@" <&0 8>&- &
 command_pid=$!
 status=0
 wait "$command_pid" 2>/dev/null || status=$?

@@ -1,4 +1,5 @@
 public import CeleriacCore
+internal import CeleriacAMQP
 internal import CeleriacRedis
 
 extension TaskApp {
@@ -25,7 +26,14 @@ enum DriverResolver {
     private static func broker(for configuration: Configuration) throws(CeleriacError) -> any Broker {
         switch configuration.brokerURL.scheme {
         case "memory": MemoryBroker(time: configuration.time)
-        default: throw unknown(configuration.brokerURL, as: "broker", known: "memory://")
+        case "amqp", "amqps":
+            try AMQPBroker(
+                configuration.brokerURL,
+                clientName: "celeriac",
+                maximumBodySize: configuration.maximumBodySize,
+                logger: configuration.logger
+            )
+        default: throw unknown(configuration.brokerURL, as: "broker", known: "memory://, amqp://")
         }
     }
 

@@ -63,7 +63,7 @@ final class RedisScheduleStore: ScheduleStore {
             Self.leadScript,
             keys: [Self.leaderKey(schedule)],
             arguments: [owner, Int(clamping: lease.inMilliseconds)],
-            within: lease / 3,
+            within: max(.seconds(5), lease / 3),
             attempting: "take the lead of schedule \(schedule)"
         )
         return reply.integer == 1

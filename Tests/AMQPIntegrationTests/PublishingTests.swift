@@ -141,7 +141,8 @@ struct PublishingTests {
             for number in 0..<10 as Range<UInt8> {
                 try await channel.publishUnconfirmed(AMQPMessage(routingKey: queue, body: [number]))
             }
-            #expect(try await channel.declareQueue(queue, passive: true).messageCount == 10)
+            let consumer = try await channel.consume(queue, noAck: true)
+            for number in 0..<10 as Range<UInt8> { #expect(try await consumer.required().body == [number]) }
         }
     }
 

@@ -42,7 +42,7 @@ enum TestBroker {
     static func withQueue(_ body: (AMQPChannel, String) async throws -> Void) async throws {
         try await withConnection { connection in
             let channel = try await connection.openChannel()
-            let queue = try await channel.declareQueue(durable: false, exclusive: true)
+            let queue = try await channel.declareQueue(uniqueName("test"), durable: false, exclusive: true)
             try await body(channel, queue.name)
         }
     }

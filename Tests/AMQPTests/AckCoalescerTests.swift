@@ -50,16 +50,16 @@ private struct BrokerModel {
                 let tag = unsettled.remove(at: near)
                 switch Int.random(in: 0..<6, using: &generator) {
                 case 0:
-                    #expect(coalescer.settle(tag, as: .nack(requeue: true)))
+                    #expect(coalescer.settle(tag, as: .nack(requeue: true)) == true)
                     wanted[tag] = .requeued
                 case 1:
-                    #expect(coalescer.settle(tag, as: .reject(requeue: false)))
+                    #expect(coalescer.settle(tag, as: .reject(requeue: false)) == true)
                     wanted[tag] = .dropped
                 default:
-                    #expect(coalescer.settle(tag, as: .acknowledge))
+                    #expect(coalescer.settle(tag, as: .acknowledge) == true)
                     wanted[tag] = .acknowledged
                 }
-                #expect(!coalescer.settle(tag, as: .acknowledge), "a second settlement must be refused")
+                #expect(coalescer.settle(tag, as: .acknowledge) == false, "a second settlement must be refused")
             default:
                 var frames: [AckCoalescer.Frame] = []
                 coalescer.flush(into: &frames)
@@ -73,7 +73,7 @@ private struct BrokerModel {
     private func frames(delivered: UInt64, acknowledged: [UInt64]) throws -> [AckCoalescer.Frame] {
         var coalescer = AckCoalescer()
         for tag in 1...delivered { try coalescer.delivered(tag, needsAcknowledgement: true) }
-        for tag in acknowledged { #expect(coalescer.settle(tag, as: .acknowledge)) }
+        for tag in acknowledged { #expect(coalescer.settle(tag, as: .acknowledge) == true) }
         var frames: [AckCoalescer.Frame] = []
         coalescer.flush(into: &frames)
         return frames
@@ -97,7 +97,7 @@ private struct BrokerModel {
     func unknown(_ tag: UInt64) throws {
         var coalescer = AckCoalescer()
         for tag in 1...3 as ClosedRange<UInt64> { try coalescer.delivered(tag, needsAcknowledgement: true) }
-        #expect(!coalescer.settle(tag, as: .acknowledge))
+        #expect(coalescer.settle(tag, as: .acknowledge) == false)
     }
 
     @Test("A delivery tag out of line is the server's fault")

@@ -19,7 +19,12 @@ final class FakeBroker: Sendable {
             var offset = 0
             while offset < bytes.count {
                 let count = bytes.withUnsafeBytes {
-                    Glibc.send(descriptor, $0.baseAddress! + offset, bytes.count - offset, Int32(MSG_NOSIGNAL.rawValue))
+                    Glibc.send(
+                        descriptor,
+                        $0.baseAddress.map { $0 + offset },
+                        bytes.count - offset,
+                        Int32(MSG_NOSIGNAL)
+                    )
                 }
                 if count <= 0 { return }
                 offset += count
@@ -28,7 +33,8 @@ final class FakeBroker: Sendable {
 
         func send(_ method: AMQP.Method, on channel: UInt16 = 0) {
             var bytes: [UInt8] = []
-            try! FrameEncoder.method(method, channel: channel, into: &bytes)
+            // What a script sends is short enough to be encoded.
+            try? FrameEncoder.method(method, channel: channel, into: &bytes)
             send(bytes)
         }
 
@@ -45,13 +51,17 @@ final class FakeBroker: Sendable {
             buffer.removeFirst(min(8, buffer.count))
         }
 
-        /// The next method of the client; other frames are passed over. `nil` at the end of the stream.
+        /// The next method of the client; other frames are passed over.
+        ///
+        /// `nil` at the end of the stream.
         func nextMethod() -> (channel: UInt16, method: AMQP.Method)? {
             while true {
                 var result: (UInt16, AMQP.Method)?
                 let taken = buffer.withUnsafeBytes { raw -> Int in
-                    guard let frame = try! decoder.next(in: raw) else { return 0 }
-                    if frame.type == .method { result = (frame.channel, try! AMQP.Method(decoding: frame.payload)) }
+                    guard let frame = try? decoder.next(in: raw) else { return 0 }
+                    if frame.type == .method, let method = try? AMQP.Method(decoding: frame.payload) {
+                        result = (frame.channel, method)
+                    }
                     return frame.payload.count + FrameDecoder.overhead
                 }
                 buffer.removeFirst(taken)
@@ -61,7 +71,7 @@ final class FakeBroker: Sendable {
         }
 
         /// Waits for a method, passing over others.
-        func await(_ name: String) {
+        func expect(_ name: String) {
             while let (_, method) = nextMethod(), method.name != name {}
         }
 
@@ -78,15 +88,21 @@ final class FakeBroker: Sendable {
                     )
                 )
             )
-            await ("connection.start-ok")
+            expect("connection.start-ok")
             send(.connectionTune(.init(channelMax: 10, frameMax: 4096, heartbeat: heartbeat)))
-            await ("connection.open")
+            expect("connection.open")
             send(.connectionOpenOk)
         }
 
         func openChannel() {
-            await ("channel.open")
+            expect("channel.open")
             send(.channelOpenOk, on: 1)
+        }
+
+        /// Answers the client's goodbye.
+        func goodbye() {
+            expect("connection.close")
+            send(.connectionCloseOk)
         }
 
         /// Reads on until the client goes away.

@@ -42,7 +42,7 @@ import Testing
         let broker = FakeBroker { peer in
             peer.readProtocolHeader()
             peer.send(WireBytes.start)
-            peer.await("connection.start-ok")
+            peer.expect("connection.start-ok")
         }
         #expect(await connectError(broker)?.code == .accessRefused)
     }
@@ -63,7 +63,7 @@ import Testing
         let broker = FakeBroker { peer in
             peer.handshake()
             peer.openChannel()
-            peer.await("queue.purge")
+            peer.expect("queue.purge")
             peer.send([42, 42, 42, 42, 42, 42, 42, 42])
             peer.drain()
         }
@@ -100,7 +100,7 @@ import Testing
         let broker = FakeBroker { peer in
             peer.handshake()
             peer.openChannel()
-            peer.await("basic.publish")
+            peer.expect("basic.publish")
         }
         let connection = try await AMQPConnection.connect(to: broker.uri)
         let channel = try await connection.openChannel()
@@ -117,12 +117,12 @@ import Testing
         let broker = FakeBroker { peer in
             peer.handshake()
             peer.openChannel()
-            peer.await("confirm.select")
+            peer.expect("confirm.select")
             peer.send(.confirmSelectOk, on: 1)
-            for _ in 0..<3 { peer.await("basic.publish") }
+            for _ in 0..<3 { peer.expect("basic.publish") }
             peer.send(.basicNack(.init(deliveryTag: 2, multiple: false)), on: 1)
             peer.send(.basicAck(.init(deliveryTag: 3, multiple: true)), on: 1)
-            peer.drain()
+            peer.goodbye()
         }
         let connection = try await AMQPConnection.connect(to: broker.uri)
         let channel = try await connection.openChannel()
@@ -156,14 +156,14 @@ import Testing
             peer.handshake()
             peer.openChannel()
             peer.send(.connectionBlocked(.init(reason: "low on memory")))
-            peer.await("queue.purge")
+            peer.expect("queue.purge")
             peer.send(.connectionUnblocked)
             peer.send(.queuePurgeOk(.init(messageCount: 0)), on: 1)
-            peer.await("confirm.select")
+            peer.expect("confirm.select")
             peer.send(.confirmSelectOk, on: 1)
-            peer.await("basic.publish")
+            peer.expect("basic.publish")
             peer.send(.basicAck(.init(deliveryTag: 1)), on: 1)
-            peer.drain()
+            peer.goodbye()
         }
         let connection = try await AMQPConnection.connect(to: broker.uri)
         let (reasons, continuation) = AsyncStream<String?>.makeStream()
@@ -240,7 +240,7 @@ enum WireBytes {
             mechanisms: "PLAIN",
             locales: "en_US"
         )
-        try! FrameEncoder.method(.connectionStart(start), channel: 0, into: &bytes)
+        try? FrameEncoder.method(.connectionStart(start), channel: 0, into: &bytes)
         return bytes
     }
 }

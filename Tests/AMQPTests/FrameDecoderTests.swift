@@ -55,7 +55,7 @@ import Testing
                     with: [UInt8.random(in: 1...3, using: &generator), 0, 1, 0, 0, 0, UInt8(size)]
                 )
                 bytes[7] = 0
-                bytes[8] = [10, 20, 40, 50, 60, 85, 90].randomElement(using: &generator)!
+                bytes[8] = [10, 20, 40, 50, 60, 85, 90].randomElement(using: &generator) ?? 10
                 bytes[9] = 0
                 bytes[10] = UInt8(
                     10 * Int.random(in: 1...12, using: &generator) + Int.random(in: 0...1, using: &generator)

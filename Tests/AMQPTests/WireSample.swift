@@ -2,7 +2,9 @@ import Testing
 
 @testable import AMQP
 
-/// Octets with what they mean. The `start`, `tune` and `deliver` samples follow captures from RabbitMQ 3.10.
+/// Octets with what they mean.
+///
+/// They are written out by hand from the standard.
 struct WireSample: CustomTestStringConvertible, Sendable {
     let testDescription: String
     let bytes: [UInt8]
@@ -31,10 +33,10 @@ struct WireSample: CustomTestStringConvertible, Sendable {
     static let deliver = WireSample(
         testDescription: "deliver with content",
         bytes: [
-            1, 0, 1, 0, 0, 0, 25, 0, 60, 0, 60, 2, 0x63, 0x31, 0, 0, 0, 0, 0, 0, 0, 7, 1, 0, 6, 0x63, 0x65, 0x6C, 0x65,
+            1, 0, 1, 0, 0, 0, 24, 0, 60, 0, 60, 2, 0x63, 0x31, 0, 0, 0, 0, 0, 0, 0, 7, 1, 0, 6, 0x63, 0x65, 0x6C, 0x65,
             0x72,
             0x79, 0xCE,
-            2, 0, 1, 0, 0, 0, 31, 0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0x30, 0, 0, 0, 0, 11, 4, 0x74, 0x61, 0x73, 0x6B,
+            2, 0, 1, 0, 0, 0, 30, 0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0x30, 0, 0, 0, 0, 11, 4, 0x74, 0x61, 0x73, 0x6B,
             0x53,
             0, 0, 0, 1, 0x61, 2, 0xCE,
             3, 0, 1, 0, 0, 0, 3, 0x61, 0x62, 0x63, 0xCE,

@@ -57,7 +57,7 @@ struct ExampleTests {
         for file in Documents.files(in: ["Examples"], ending: ".swift") {
             let name = file.split(separator: "/")[1]
             #expect(Example.all.contains { $0.program == name }, "\(name) is not run")
-            #expect(list.contains("| [\(name)](\(name)/"), "\(name) is not described")
+            #expect(list.contains("| `swift run \(name)` |"), "\(name) is not described")
         }
     }
 

@@ -46,7 +46,10 @@ final class LoopbackServer: Sendable {
         onThread {
             while true {
                 let connection = accept(descriptor, nil, nil)
-                guard connection >= 0 else { return }
+                guard connection >= 0 else {
+                    close(descriptor)  // here and not in deinit: the number must not be reused while this thread accepts
+                    return
+                }
                 onThread {
                     serve(connection)
                     close(connection)
@@ -57,7 +60,6 @@ final class LoopbackServer: Sendable {
 
     deinit {
         shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
         unlink(path)
     }
 }

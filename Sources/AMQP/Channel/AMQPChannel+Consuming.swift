@@ -29,7 +29,9 @@ extension AMQPChannel {
         )
     }
 
-    /// Fetches one message, or `nil` if none is ready. A consumer is the better way to take more than a few.
+    /// Fetches one message, or `nil` if none is ready.
+    ///
+    /// A consumer is the better way to take more than a few.
     public func get(_ queue: String, noAck: Bool = false) async throws(AMQPError) -> AMQPDelivery? {
         let answer = try await connection.call(.basicGet(.init(queue: queue, noAck: noAck)), on: self)
         return answer.delivery

@@ -10,7 +10,7 @@ public final class AMQPChannel: Sendable {
     /// The number of the channel on its connection.
     public let number: UInt16
 
-    let instance: UInt64
+    package let instance: UInt64
     let mailbox: ChannelMailbox
 
     init(connection: AMQPConnection, number: UInt16, instance: UInt64, mailbox: ChannelMailbox) {
@@ -23,7 +23,9 @@ public final class AMQPChannel: Sendable {
     /// Why the channel is closed, once it is.
     public var closeReason: AMQPError? { mailbox.closeReason }
 
-    /// Closes the channel: settlements already asked for are sent first. What still runs on it fails with `.closed`.
+    /// Closes the channel: settlements already asked for are sent first.
+    ///
+    /// What still runs on it fails with `.closed`.
     public func close() async {
         await connection.close(self)
     }

@@ -27,11 +27,18 @@ public struct AMQPMessage: Sendable {
     }
 }
 
-/// The number of a delivery on its channel. Means nothing on another one, where it is ignored.
+/// The number of a delivery on its channel.
+///
+/// Means nothing on another one, where it is ignored.
 public struct DeliveryTag: Hashable, Sendable {
-    let number: UInt64
+    package let number: UInt64
     /// Which channel, unique in the process: numbers of channels are reused, and a late tag must not hit a successor.
-    let instance: UInt64
+    package let instance: UInt64
+
+    package init(number: UInt64, instance: UInt64) {
+        self.number = number
+        self.instance = instance
+    }
 }
 
 /// A message that the broker delivered, on loan until it is settled.

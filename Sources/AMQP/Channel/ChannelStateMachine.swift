@@ -1,4 +1,6 @@
-/// The client's side of a channel: opening, calls with their answers in order, closing. Decides; touches nothing.
+/// The client's side of a channel: opening, calls with their answers in order, closing.
+///
+/// Decides; touches nothing.
 package struct ChannelStateMachine: Sendable {
     /// Names a call that waits for its answer.
     package typealias CallID = UInt64
@@ -70,7 +72,9 @@ package struct ChannelStateMachine: Sendable {
         }
     }
 
-    /// Sends a method that is answered. Answers come in the order of the calls (§4.7).
+    /// Sends a method that is answered.
+    ///
+    /// Answers come in the order of the calls (§4.7).
     package mutating func call(_ id: CallID, _ method: Method) -> Action {
         switch state {
         case .idle:

@@ -1,6 +1,8 @@
 internal import Synchronization
 
-/// One task's wait for one answer. Whoever answers first wins: the loop, a deadline, or cancellation.
+/// One task's wait for one answer.
+///
+/// Whoever answers first wins: the loop, a deadline, or cancellation.
 final class Waiter<Value: Sendable>: Sendable {
     typealias Outcome = Result<Value, AMQPError>
 
@@ -45,7 +47,9 @@ final class Waiter<Value: Sendable>: Sendable {
         return isFirst
     }
 
-    /// Waits for the answer. Called once.
+    /// Waits for the answer.
+    ///
+    /// Called once.
     ///
     /// - Throws: The answer's error; `.cancelled` when the task is cancelled first.
     func value(_ what: StaticString) async throws(AMQPError) -> Value {

@@ -132,6 +132,7 @@ extension AMQPConnection {
 
     /// Fails what runs on a channel that is gone.
     private func fail(_ core: ChannelCore, _ error: AMQPError) {
+        // Publishes that came in just now fail like those before them; settlements find their delivery given back.
         let left = core.mailbox.close(error)
         for consumer in core.consumers.values {
             consumer.inbox.discard(error.code == .closed ? nil : error)

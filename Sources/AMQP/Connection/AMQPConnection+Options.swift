@@ -1,9 +1,13 @@
 extension AMQPConnection {
-    /// How a connection behaves. What a URI's query says takes precedence.
+    /// How a connection behaves.
+    ///
+    /// What a URI's query says takes precedence.
     public struct Options: Sendable {
         /// A name for people, shown by the broker's management tools.
         public var name: String?
-        /// How often each side must be heard from; zero turns heartbeats off. Whole seconds, at most 65 535.
+        /// How often each side must be heard from; zero turns heartbeats off.
+        ///
+        /// Whole seconds, at most 65 535.
         public var heartbeat: Duration = .seconds(20)
         /// For the whole way to an open connection: name service, TCP, login.
         public var connectTimeout: Duration = .seconds(10)

@@ -38,7 +38,7 @@ extension AMQPConnection {
     /// Publishes what waits, as far as the window, the stream and the broker let it.
     func pump(_ core: ChannelCore) {
         while !core.waiting.isEmpty, machine.isOpen, core.machine.isOpen, core.isFlowActive, blockedReason == nil,
-            stream.isWritable, (core.confirms?.outstanding ?? 0) < options.publishWindow,
+            stream.isWritable, (core.confirms?.outstanding ?? 0) < max(1, options.publishWindow),
             let operation = core.waiting.popFirst()
         {
             // A caller whose task was cancelled, or whose deadline passed, wants nothing sent.

@@ -109,13 +109,10 @@ public actor AMQPConnection {
     /// Says goodbye: settlements already asked for are sent, then the connection is closed.
     ///
     /// Everything still running on the connection fails with `.closed`. Takes at most `Options.closeTimeout`; when
-    /// the server does not answer by then, or the task is cancelled, the connection is cut.
+    /// the server does not answer by then, the connection is cut. Cancelling ends the wait, not the closing.
     public func close() async {
         guard !hasEnded else { return }
-        for core in channels.values {
-            drain(core)
-            _ = core.mailbox.close(AMQPError(.closed, "the connection to \(stream.peer) was closed by this side"))
-        }
+        for core in channels.values { drain(core) }
         let waiter = Waiter<AMQPError>()
         notifyClosed(waiter)
         perform(machine.closeRequested())
@@ -127,7 +124,12 @@ public actor AMQPConnection {
             _ = try await waiter.value("the goodbye")
         } catch {
             end(AMQPError(.closed, "the connection to \(stream.peer) was closed by this side"))
-            stream.abort(TransportError(.closed, "\(stream.peer) did not answer the goodbye"))
+            if error.code == .cancelled {
+                // What was queued before, settlements above all, still leaves; only the answer is not waited for.
+                stream.close(grace: options.closeTimeout)
+            } else {
+                stream.abort(TransportError(.closed, "\(stream.peer) did not answer the goodbye"))
+            }
         }
     }
 
@@ -154,7 +156,9 @@ public actor AMQPConnection {
         }
     }
 
-    /// Calls back once when the connection ends, or at once if it has. The callback must not block.
+    /// Calls back once when the connection ends, or at once if it has.
+    ///
+    /// The callback must not block.
     public nonisolated func onClose(_ body: @escaping @Sendable (AMQPError) -> Void) {
         let closed = shared.withLock { shared in
             if shared.closed == nil { shared.closeCallbacks.append(body) }

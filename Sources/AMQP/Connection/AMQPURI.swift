@@ -28,7 +28,9 @@ public struct AMQPURI: Hashable, Sendable {
     /// The local broker with RabbitMQ's default user.
     public init() {}
 
-    /// Reads a URI. A missing part keeps its default; user, password and virtual host are percent-decoded.
+    /// Reads a URI.
+    ///
+    /// A missing part keeps its default; user, password and virtual host are percent-decoded.
     ///
     /// A missing path and `/` mean the virtual host `/`, as does `/%2f`.
     ///

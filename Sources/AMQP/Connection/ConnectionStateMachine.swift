@@ -1,4 +1,6 @@
-/// The client's side of a connection: handshake, tuning, blocking, closing. Decides; touches nothing.
+/// The client's side of a connection: handshake, tuning, blocking, closing.
+///
+/// Decides; touches nothing.
 package struct ConnectionStateMachine: Sendable {
     /// What the client brings to the handshake.
     package struct Login: Sendable {
@@ -60,6 +62,9 @@ package struct ConnectionStateMachine: Sendable {
         case closing
         case closed
     }
+
+    /// What a frame may be at most, whatever was asked for: half of what a stream keeps of a frame's beginning.
+    private static let largestFrame: UInt32 = 8 << 20
 
     private var state = State.idle
     private let login: Login
@@ -190,7 +195,7 @@ package struct ConnectionStateMachine: Sendable {
     private mutating func answer(_ tune: Method.ConnectionTune) -> Action {
         let tuning = Tuning(
             channelMax: Self.lower(tune.channelMax, login.channelMax, ifUnlimited: .max),
-            frameMax: Int(Self.lower(tune.frameMax, login.frameMax, ifUnlimited: 1 << 20)),
+            frameMax: Int(min(Self.largestFrame, Self.lower(tune.frameMax, login.frameMax, ifUnlimited: 1 << 20))),
             // A client that wants no heartbeats has the last word with its tune-ok.
             heartbeat: login.heartbeat == 0 ? 0 : Self.lower(tune.heartbeat, login.heartbeat, ifUnlimited: 0)
         )

@@ -1,4 +1,6 @@
-/// One frame, viewed where it lies in the receive buffer. Valid only during the call that lends the octets.
+/// One frame, viewed where it lies in the receive buffer.
+///
+/// Valid only during the call that lends the octets.
 package struct FrameView {
     package let type: FrameType
     package let channel: UInt16
@@ -25,7 +27,9 @@ package struct FrameDecoder: Sendable {
         self.maximumFrameSize = maximumFrameSize
     }
 
-    /// The first frame of the octets, if it is complete. It occupies `payload.count + overhead` octets.
+    /// The first frame of the octets, if it is complete.
+    ///
+    /// It occupies `payload.count + overhead` octets.
     package func next(in bytes: UnsafeRawBufferPointer) throws(FrameError) -> FrameView? {
         guard let first = bytes.first else { return nil }
         guard let type = FrameType(rawValue: first) else { throw .unknownFrameType(first) }

@@ -43,8 +43,8 @@ extension TaskProgram {
     /// Shows the help.
     public static func run() async throws { throw NothingToRun() }
 
-    /// Obeys the command line and ends the process.
     // Not `nonisolated(nonsending)`, which the compiler (6.3.1) does not take for an entry point.
+    /// Obeys the command line and ends the process.
     @concurrent public static func main() async {
         // A reader of logs or output that goes away must not end a worker; writes to it fail instead.
         signal(SIGPIPE, SIG_IGN)

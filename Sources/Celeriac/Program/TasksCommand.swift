@@ -74,19 +74,3 @@ struct TasksCommand: Command {
         return options
     }
 }
-
-/// Columns of text.
-enum TextTable {
-    static func lines(_ rows: [[String]]) -> [String] {
-        let columns = rows.map(\.count).max() ?? 0
-        let widths = (0..<columns).map { column in
-            rows.map { $0.indices.contains(column) ? $0[column].count : 0 }.max() ?? 0
-        }
-        return rows.map { row in
-            let line = zip(row, widths).map { LogText.padded($0, to: $1) }.joined(separator: "  ")
-            return String(
-                line.prefix(line.lastIndex { $0 != " " }.map { line.distance(from: line.startIndex, to: $0) + 1 } ?? 0)
-            )
-        }
-    }
-}

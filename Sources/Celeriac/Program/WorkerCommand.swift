@@ -121,7 +121,7 @@ struct WorkerCommand: Command {
             ("queues", worker.queues.map(\.rawValue).joined(separator: ", ")),
             ("concurrency", "\(worker.configuration.concurrency), prefetch \(prefetch)"),
             ("grace", "\(worker.configuration.grace.argument) s"),
-            ("beat", hasBeat ? "\(program.schedule.entries.count) entries" : "no"),
+            ("beat", hasBeat ? "yes, entries: \(program.schedule.entries.count)" : "no"),
         ]
         let title = "\(program.environment.program) worker, Celeriac \(celeriacVersion)"
         guard program.logFormat == .human else {

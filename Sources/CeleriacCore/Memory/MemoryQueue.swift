@@ -15,7 +15,9 @@ struct MemoryQueue: Sendable {
         static func == (left: Entry, right: Entry) -> Bool { left.sequence == right.sequence }
     }
 
-    /// One priority. Messages leave from the front only, so those given back are older than all that never left.
+    /// One priority.
+    ///
+    /// Messages leave from the front only, so those given back are older than all that never left.
     private struct Level {
         var givenBack = Heap<Entry>()
         var fresh = FIFO<Entry>()

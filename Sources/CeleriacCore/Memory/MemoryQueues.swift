@@ -16,7 +16,7 @@ package struct MemoryQueues: Sendable {
         init(_ message: Message, routingKey: String) {
             self.message = message
             self.routingKey = routingKey
-            octets = 512 + message.body.count + message.headers.heldOctets
+            octets = message.heldOctets
         }
     }
 
@@ -321,38 +321,5 @@ extension MemoryQueues {
             isRedelivered: entry.isRedelivered,
             tag: loans.insert(Loan(entry: entry, queue: index, consumer: consumer))
         )
-    }
-}
-
-extension QueueDeclaration {
-    /// What an existing queue has other than asked for; `nil` if nothing.
-    fileprivate func difference(from asked: QueueDeclaration) -> String? {
-        func differing<Value: Equatable>(_ what: String, _ has: Value?, _ wants: Value?) -> String? {
-            if has == wants { return nil }
-            return "\(what) \(has.map { "\($0)" } ?? "none") instead of \(wants.map { "\($0)" } ?? "none")"
-        }
-        let differences = [
-            differing("type", kind.rawValue, asked.kind.rawValue),
-            differing("maximum priority", maximumPriority, asked.maximumPriority),
-            differing("message TTL", messageTTL, asked.messageTTL),
-        ].compactMap(\.self)
-        return differences.isEmpty ? nil : "queue \(name) exists with " + differences.joined(separator: ", ")
-    }
-}
-
-extension MessageHeaders {
-    /// Roughly what the table takes in memory.
-    fileprivate var heldOctets: Int { reduce(0) { $0 + 48 + $1.name.utf8.count + $1.value.heldOctets } }
-}
-
-extension HeaderValue {
-    fileprivate var heldOctets: Int {
-        switch self {
-        case .null, .bool, .int, .double: 0
-        case .string(let text): text.utf8.count
-        case .octets(let octets): octets.count
-        case .array(let elements): elements.reduce(0) { $0 + 32 + $1.heldOctets }
-        case .table(let table): table.heldOctets
-        }
     }
 }

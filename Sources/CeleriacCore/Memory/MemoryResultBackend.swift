@@ -22,7 +22,9 @@ public final class MemoryResultBackend: ResultBackend {
         var octets: Int { 512 + record.document.count }
     }
 
-    /// Something that ends at a time. Times are looked up again when they come, so an outdated entry does no harm.
+    /// Something that ends at a time.
+    ///
+    /// Times are looked up again when they come, so an outdated entry does no harm.
     fileprivate struct Due<Subject: Sendable>: Comparable {
         let date: Date
         let subject: Subject

@@ -4,7 +4,7 @@ public enum JSONValue: Hashable, Sendable {
     case null
     /// `true` or `false`.
     case bool(Bool)
-    /// A number without fraction or exponent that fits 64 bits.
+    /// A whole number that fits 64 bits; `1.0` and `1e2` read as such, too.
     case int(Int64)
     /// Any other number.
     case double(Double)

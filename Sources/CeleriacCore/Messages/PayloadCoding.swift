@@ -25,7 +25,7 @@ package enum PayloadCoding {
         guard traits.mayHoldEnvelopes else { return try decoder.decode(type, from: Data(bytes)) }
         let plain = try decoder.decode(JSONValue.self, from: Data(bytes)).withoutEnvelopes()
         decoder.allowsJSON5 = true
-        return try decoder.decode(type, from: try encoder().encode(plain))
+        return try decoder.decode(type, from: Data(JSONText.value(plain)))
     }
 
     /// Encodes a value.

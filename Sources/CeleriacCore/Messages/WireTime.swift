@@ -3,8 +3,10 @@ package import FoundationEssentials
 /// Instants as Celery writes them: ISO 8601 with an offset, `2026-11-20T07:36:22.967605+00:00`.
 package enum WireTime {
     /// The text of an instant, in UTC, to the microsecond; the fraction is left out when it is zero, as Python does.
+    ///
+    /// An instant outside the years 1 through 9999, which Python cannot read, becomes the nearest one inside.
     package static func text(of date: Date) -> String {
-        let microseconds = Int64((date.timeIntervalSince1970 * 1e6).rounded())
+        let microseconds = microseconds(of: date)
         let (days, ofDay) = microseconds.flooredDivision(by: 86_400_000_000)
         let (year, month, day) = civil(fromDays: days)
         let (seconds, fraction) = ofDay.quotientAndRemainder(dividingBy: 1_000_000)
@@ -20,9 +22,10 @@ package enum WireTime {
     /// Reads an instant: fraction absent or of any length, `Z`, any offset, or none, which means UTC; also a bare date.
     package static func date(from text: String) -> Date? {
         var cursor = Cursor(rest: Substring(text).utf8)
-        guard let year = cursor.number(digits: 4), cursor.skip("-"), let month = cursor.number(digits: 2),
-            cursor.skip("-"),
-            let day = cursor.number(digits: 2), (1...12).contains(month), (1...31).contains(day)
+        guard let year = cursor.number(digits: 4), cursor.skip("-"),
+            let month = cursor.number(digits: 2), cursor.skip("-"),
+            let day = cursor.number(digits: 2), (1...12).contains(month),
+            (1...length(ofMonth: month, in: year)).contains(day)
         else { return nil }
         var seconds = Double(days(fromCivil: year, month, day)) * 86_400
         guard !cursor.isAtEnd else { return Date(timeIntervalSince1970: seconds) }
@@ -40,6 +43,13 @@ package enum WireTime {
         }
         guard let offset = cursor.offset(), cursor.isAtEnd else { return nil }
         return Date(timeIntervalSince1970: seconds - Double(offset))
+    }
+
+    private static func microseconds(of date: Date) -> Int64 {
+        let (first, last): (Int64, Int64) = (-62_135_596_800_000_000, 253_402_300_799_999_999)
+        let microseconds = (date.timeIntervalSince1970 * 1e6).rounded()
+        if microseconds >= Double(last) { return last }
+        return microseconds > Double(first) ? Int64(microseconds) : first
     }
 
     private static func padded(_ number: Int64, _ digits: Int) -> String {
@@ -63,6 +73,14 @@ package enum WireTime {
         let (era, yearOfEra) = year.flooredDivision(by: 400)
         let dayOfYear = Int64((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1)
         return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+    }
+
+    private static func length(ofMonth month: Int, in year: Int) -> Int {
+        switch month {
+        case 2: year.isMultiple(of: 4) && (!year.isMultiple(of: 100) || year.isMultiple(of: 400)) ? 29 : 28
+        case 4, 6, 9, 11: 30
+        default: 31
+        }
     }
 
     private struct Cursor {
@@ -106,10 +124,10 @@ package enum WireTime {
         mutating func offset() -> Int? {
             if isAtEnd || skip("Z") || skip("z") { return 0 }
             let sign = skip("-") ? -1 : 1
-            guard sign == -1 || skip("+"), let hours = number(digits: 2) else { return nil }
+            guard sign == -1 || skip("+"), let hours = number(digits: 2), hours < 24 else { return nil }
             if isAtEnd { return sign * hours * 3600 }
             _ = skip(":")
-            guard let minutes = number(digits: 2) else { return nil }
+            guard let minutes = number(digits: 2), minutes < 60 else { return nil }
             var seconds = 0
             if skip(":") {
                 guard let value = number(digits: 2) else { return nil }

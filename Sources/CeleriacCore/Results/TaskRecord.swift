@@ -25,7 +25,7 @@ public struct TaskRecord: Sendable, Hashable {
             let fields = try PayloadCoding.decode(Fields.self, from: document)
             task = TaskID(fields.task_id)
             state = TaskState(fields.status)
-            failure = state.isError ? fields.failure : nil
+            failure = state.isError ? try fields.failure ?? Self.unusualFailure(document, fields.traceback) : nil
             dateDone = fields.date_done.flatMap(WireTime.date(from:))
             group = fields.group_id
             parent = fields.parent_id.map { TaskID($0) }
@@ -97,6 +97,17 @@ public struct TaskRecord: Sendable, Hashable {
         document = JSONText.object(fields)
     }
 
+    /// The failure of a task that set an error state itself, with anything as its result.
+    private static func unusualFailure(_ document: [UInt8], _ traceback: String?) throws -> TaskFailure {
+        let result = try PayloadCoding.decode(AnyResult.self, from: document).result
+        return TaskFailure(
+            type: "Exception",
+            arguments: result.map { [$0] } ?? [],
+            module: "builtins",
+            traceback: traceback
+        )
+    }
+
     /// The task's value.
     ///
     /// - Throws: ``CeleriacError`` `.undecodable` if it is not of that type.
@@ -114,6 +125,10 @@ public struct TaskRecord: Sendable, Hashable {
 
     private struct ValueOnly<Value: Decodable>: Decodable {
         let result: Value
+    }
+
+    private struct AnyResult: Decodable {
+        let result: JSONValue?
     }
 
     // The names are the document's.

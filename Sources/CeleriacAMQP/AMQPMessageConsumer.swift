@@ -1,0 +1,128 @@
+internal import AMQP
+internal import CeleriacCore
+internal import Synchronization
+
+/// A subscription that outlives its connections: after a loss it subscribes again, while those who wait go on waiting.
+final class AMQPMessageConsumer: MessageConsumer {
+    private enum Phase {
+        case subscribed(Subscription)
+        case recovering(Task<Void, Never>)
+        case failed(AMQPError)
+        case stopped
+    }
+
+    private let queues: [QueueDeclaration]
+    private let prefetch: Int
+    private let connections: ConnectionKeeper
+    private let logger: TaskLogger
+    private let phase = Mutex<Phase?>(nil)
+
+    init(queues: [QueueDeclaration], prefetch: Int, connections: ConnectionKeeper, logger: TaskLogger) {
+        self.queues = queues
+        self.prefetch = prefetch
+        self.connections = connections
+        self.logger = logger
+    }
+
+    /// Subscribes for the first time; unlike later losses, a failure now is the caller's to see.
+    func start(before deadline: ContinuousClock.Instant) async throws(AMQPError) {
+        let subscription = try await subscribe(before: deadline)
+        phase.withLock { $0 = .subscribed(subscription) }
+    }
+
+    func next() async throws(CeleriacError) -> Delivery? {
+        while true {
+            switch phase.withLock({ $0 }) {
+            case .subscribed(let subscription):
+                do throws(AMQPError) {
+                    if let delivery = try await subscription.next() { return delivery }
+                    recover(from: subscription, because: nil)
+                } catch {
+                    if error.code == .cancelled { throw CeleriacError(error, attempting: "wait for a message") }
+                    recover(from: subscription, because: error)
+                }
+            case .recovering(let task): await task.value
+            case .failed(let error): throw CeleriacError(error, attempting: "consume \(names)")
+            case .stopped, nil: return nil
+            }
+        }
+    }
+
+    func stop() async {
+        let before = phase.withLock { phase in
+            defer { phase = .stopped }
+            return phase
+        }
+        switch before {
+        case .subscribed(let subscription): await subscription.stop()
+        case .recovering(let task):
+            task.cancel()
+            await task.value
+        case .failed, .stopped, nil: break
+        }
+    }
+
+    private var names: String { queues.map(\.name.rawValue).joined(separator: ", ") }
+
+    private func subscribe(before deadline: ContinuousClock.Instant) async throws(AMQPError) -> Subscription {
+        let connection = try await connections.connection(before: deadline)
+        for queue in queues {
+            _ = try await connection.declareOrAdopt(queue.name.rawValue, arguments: queue.arguments)
+        }
+        let channel = try await connection.openChannel()
+        var consumers: [(QueueName, AMQPConsumer)] = []
+        do throws(AMQPError) {
+            for (index, queue) in queues.enumerated() {
+                let share = prefetch / queues.count + (index < prefetch % queues.count ? 1 : 0)
+                let count = UInt16(clamping: max(1, share))  // zero would mean no limit
+                consumers.append((queue.name, try await channel.consume(queue.name.rawValue, prefetch: count)))
+            }
+        } catch {
+            await channel.close()
+            throw error
+        }
+        return Subscription(channel: channel, consumers: consumers)
+    }
+
+    /// Starts to subscribe again, once for all the lanes that notice.
+    private func recover(from lost: Subscription, because error: AMQPError?) {
+        let isFirst = phase.withLock { phase in
+            guard case .subscribed(let current) = phase, current === lost else { return false }
+            // Ends with a subscription, a refusal, or `stop()`, which waits for it.
+            phase = .recovering(Task { await recover() })
+            return true
+        }
+        guard isFirst else { return }
+        lost.end()
+        logger.warning(
+            "subscription lost; subscribing again",
+            metadata: [("queues", names), ("error", error?.description ?? "ended")]
+        )
+    }
+
+    private func recover() async {
+        var generator = SystemRandomNumberGenerator()
+        var attempt = 0
+        while !Task.isCancelled {
+            do throws(AMQPError) {
+                let subscription = try await subscribe(before: .now + .seconds(600))
+                let isWanted = phase.withLock { phase in
+                    guard case .recovering = phase else { return false }
+                    phase = .subscribed(subscription)
+                    return true
+                }
+                if isWanted { logger.notice("consuming again", metadata: [("queues", names)]) }
+                if !isWanted { await subscription.stop() }
+                return
+            } catch {
+                if error.isPermanent || error.code == .closed {
+                    return phase.withLock { phase in
+                        if case .recovering = phase { phase = error.code == .closed ? .stopped : .failed(error) }
+                    }
+                }
+            }
+            try? await Task.sleep(for: ReconnectPolicy().delay(attempt: attempt, using: &generator))
+            attempt += 1
+        }
+    }
+}

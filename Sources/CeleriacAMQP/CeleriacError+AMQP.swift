@@ -1,0 +1,49 @@
+internal import AMQP
+internal import CeleriacCore
+
+extension CeleriacError {
+    /// An AMQP error in the seam's words.
+    init(_ error: AMQPError, attempting attempt: String, isIndeterminate: Bool? = nil) {
+        let code: Code =
+            switch error.code {
+            case .invalidURI, .invalidArgument: .configuration
+            case .tlsUnavailable: .unsupported
+            case .accessRefused: .accessDenied
+            case .virtualHostRefused, .notFound: .notFound
+            case .preconditionFailed, .resourceLocked: .preconditionFailed
+            case .connectionLost, .connectionClosed, .heartbeatMissed, .channelClosed, .protocolViolation: .connectionLost
+            case .closed: .closed
+            case .cancelled: .cancelled
+            case .timedOut: .timedOut
+            case .nacked: .refused
+            case .returned: .unroutable
+            case .blocked: .blocked
+            case .bodyTooLarge: .tooLarge
+            default: .unavailable
+            }
+        self.init(
+            code,
+            "\(attempt): \(error.message)",
+            isIndeterminate: isIndeterminate ?? error.isOutcomeUnknown,
+            underlying: error
+        )
+    }
+}
+
+extension AMQPError {
+    /// Whether trying again cannot help: the address, the login or the virtual host is wrong.
+    var isPermanent: Bool {
+        switch code {
+        case .invalidURI, .tlsUnavailable, .accessRefused, .virtualHostRefused, .foreignProtocol: true
+        default: false
+        }
+    }
+
+    /// Whether the connection or channel ended under the call, so that another one may do.
+    var isLoss: Bool {
+        switch code {
+        case .connectionLost, .connectionClosed, .heartbeatMissed, .channelClosed, .closed, .protocolViolation: true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,26 @@
+import CeleriacCore
+import TestSupport
+import Testing
+
+@Suite("Drivers in memory", .timeLimit(.minutes(1)))
+struct MemoryContractTests {
+    @Test("The broker honours its contract", arguments: BrokerContract.allCases)
+    func broker(_ clause: BrokerContract) async throws {
+        try await clause.verify { MemoryBroker() }
+    }
+
+    @Test("The result backend honours its contract", arguments: ResultBackendContract.allCases)
+    func resultBackend(_ clause: ResultBackendContract) async throws {
+        try await clause.verify { MemoryResultBackend() }
+    }
+
+    @Test("The lock store honours its contract", arguments: LockStoreContract.allCases)
+    func lockStore(_ clause: LockStoreContract) async throws {
+        try await clause.verify { MemoryLockStore() }
+    }
+
+    @Test("The schedule store honours its contract", arguments: ScheduleStoreContract.allCases)
+    func scheduleStore(_ clause: ScheduleStoreContract) async throws {
+        try await clause.verify { MemoryScheduleStore() }
+    }
+}

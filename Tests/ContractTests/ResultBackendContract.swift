@@ -1,0 +1,142 @@
+import CeleriacCore
+import FoundationEssentials
+import TestSupport
+import Testing
+
+/// What every result backend must do, whatever is behind it.
+enum ResultBackendContract: String, CaseIterable, Sendable, CustomTestStringConvertible {
+    case unknown = "Knows no record of an unknown task"
+    case document = "Gives a stored document back unchanged"
+    case progress = "Replaces an earlier state by a later one"
+    case successStays = "Never overwrites a success"
+    case failureYields = "Lets a success overwrite a failure"
+    case expiry = "Forgets a record after its time to live"
+    case storedBefore = "Tells an outcome stored before it is asked for"
+    case storedLater = "Wakes those who wait for an outcome"
+    case manyTasks = "Wakes each of many waits with its own task's outcome"
+    case notFinal = "Goes on waiting while a task has only begun"
+    case failure = "Gives a failure as an outcome, not as an error"
+    case timeLimit = "Ends a wait at its time limit"
+    case cancelled = "Ends a cancelled wait and stays usable"
+    case forget = "Forgets a record on request"
+    case close = "Ends waits and calls when closed"
+
+    var testDescription: String { rawValue }
+
+    /// Checks the clause against a new backend.
+    func verify(_ make: () async throws -> any ResultBackend) async throws {
+        let backend = try await make()
+        do {
+            try await check(backend)
+        } catch {
+            await backend.close()
+            throw error
+        }
+        await backend.close()
+    }
+
+    private func check(_ backend: any ResultBackend) async throws {
+        let task = uniqueTask()
+        switch self {
+        case .unknown:
+            #expect(try await backend.record(of: task) == nil)
+        case .document:
+            let record = TaskRecord.success(task, ["list": [1, 2.5, nil, true], "text": "grüße \"🐘\"\n"])
+            #expect(try await backend.keep(record))
+            let stored = try #require(try await backend.record(of: task))
+            #expect(stored.document == record.document)
+            #expect(stored.task == task)
+            #expect(stored.state == .success)
+        case .progress:
+            #expect(try await backend.keep(.started(task)))
+            #expect(try await backend.record(of: task)?.state == .started)
+            #expect(try await backend.keep(.success(task)))
+            #expect(try await backend.record(of: task)?.state == .success)
+        case .successStays:
+            #expect(try await backend.keep(.success(task, "first")))
+            #expect(try await backend.keep(.failure(task)) == false)
+            #expect(try await backend.keep(.success(task, "second")) == false)
+            #expect(try await backend.record(of: task)?.value(as: String.self) == "first")
+        case .failureYields:
+            #expect(try await backend.keep(.failure(task)))
+            #expect(try await backend.keep(.success(task)))
+            #expect(try await backend.record(of: task)?.state == .success)
+        case .expiry:
+            try await backend.store(.success(task), ttl: .milliseconds(100), within: .seconds(20))
+            try await eventually("the record has ended") { try await backend.record(of: task) == nil }
+            #expect(try await backend.keep(.failure(task)))
+        case .storedBefore:
+            try await backend.keep(.success(task, 7))
+            #expect(try await backend.await(task).value(as: Int.self) == 7)
+        case .storedLater:
+            async let first = backend.await(task)
+            async let second = backend.await(task)
+            try await backend.keep(.success(task, 7))
+            #expect(try await [first.value(as: Int.self), second.value(as: Int.self)] == [7, 7])
+        case .manyTasks:
+            try await manyTasks(backend)
+        case .notFinal:
+            async let outcome = backend.await(task)
+            try await backend.keep(.started(task))
+            try await backend.keep(.success(task))
+            #expect(try await outcome.state == .success)
+        case .failure:
+            async let outcome = backend.await(task)
+            try await backend.keep(.failure(task, "boom"))
+            let failure = try #require(try await outcome.failure)
+            #expect(failure.type == "ValueError")
+            #expect(failure.arguments == ["boom"])
+            #expect(failure.module == "builtins")
+        case .timeLimit:
+            try await backend.keep(.started(task))
+            let error = await #expect(throws: CeleriacError.self) {
+                try await backend.outcome(of: task, within: .milliseconds(50))
+            }
+            #expect(error?.code == .timedOut)
+        case .cancelled:
+            let wait = Task { try await backend.await(task) }
+            wait.cancel()
+            let error = await #expect(throws: CeleriacError.self) { try await wait.value }
+            #expect(error?.code == .cancelled)
+            try await backend.keep(.success(task))
+            #expect(try await backend.await(task).state == .success)
+        case .forget:
+            try await backend.keep(.success(task))
+            try await backend.forget(task)
+            #expect(try await backend.record(of: task) == nil)
+            #expect(try await backend.keep(.failure(task)))
+            try await backend.forget(uniqueTask())
+        case .close:
+            let wait = Task { try await backend.await(task) }
+            await backend.close()
+            await #expect { try await wait.value } throws: { ($0 as? CeleriacError)?.code == .closed }
+            let error = await #expect(throws: CeleriacError.self) { try await backend.keep(.success(task)) }
+            #expect(error?.code == .closed)
+            await backend.close()
+        }
+    }
+
+    private func manyTasks(_ backend: any ResultBackend) async throws {
+        let tasks = (0..<100).map { _ in uniqueTask() }
+        let values = try await withThrowingTaskGroup(of: (TaskID, Int).self) { group in
+            for task in tasks {
+                group.addTask { (task, try await backend.await(task).value(as: Int.self)) }
+            }
+            for (index, task) in tasks.enumerated() { try await backend.keep(.success(task, .int(Int64(index)))) }
+            return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+        }
+        #expect(tasks.map { values[$0] } == Array(0..<100))
+    }
+}
+
+extension ResultBackend {
+    /// Stores a record for a minute.
+    @discardableResult
+    fileprivate func keep(_ record: TaskRecord) async throws -> Bool {
+        try await store(record, ttl: .seconds(60), within: .seconds(20))
+    }
+
+    fileprivate func await(_ task: TaskID) async throws -> TaskRecord {
+        try await outcome(of: task, within: .seconds(20))
+    }
+}

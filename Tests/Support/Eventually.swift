@@ -1,0 +1,40 @@
+/// What was awaited did not happen in time.
+public struct NotInTime: Error, CustomStringConvertible {
+    /// What was awaited.
+    public let description: String
+
+    /// An error that says what was awaited.
+    public init(description: String) { self.description = description }
+}
+
+/// Waits until a condition holds, looking again every few milliseconds.
+public func eventually(
+    within limit: Duration = .seconds(20),
+    _ what: String = "the condition holds",
+    condition: () async throws -> Bool
+) async throws {
+    let deadline = ContinuousClock.now.advanced(by: limit)
+    while !(try await condition()) {
+        guard ContinuousClock.now < deadline else { throw NotInTime(description: "not within \(limit): \(what)") }
+        try await Task.sleep(for: .milliseconds(2))
+    }
+}
+
+/// Runs an operation that is cancelled when it does not end in time.
+public func withDeadline<Value: Sendable>(
+    _ limit: Duration = .seconds(20),
+    _ what: String = "the operation ends",
+    _ operation: @escaping @Sendable () async throws -> Value
+) async throws -> Value {
+    try await withThrowingTaskGroup(of: Value?.self) { group in
+        group.addTask { try await operation() }
+        group.addTask {
+            try await Task.sleep(for: limit)
+            return nil
+        }
+        let first = try await group.next()
+        group.cancelAll()
+        guard case let value?? = first else { throw NotInTime(description: "not within \(limit): \(what)") }
+        return value
+    }
+}
