@@ -54,6 +54,7 @@ let package = Package(
         program("periodic", at: "Examples/periodic"),
         program("structs", at: "Examples/structs"),
         program("by-name", at: "Examples/by-name"),
+        program("celeriac-bench", at: "Benchmarks/celeriac-bench", ["Celeriac", "CeleriacCore"]),
 
         .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
         suite("TransportTests", ["Transport"]),
