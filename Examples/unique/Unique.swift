@@ -21,13 +21,16 @@ struct Unique: TaskProgram {
         }
         let same = try await report.apply("October", options: CallOptions(unique: .returnExisting))
         print("the first call's handle instead: \(same.isExisting && same.id == first.id)")
-        try await report.delay("November")
+        let other = try await report.delay("November")
         print("other arguments, another call: queued")
 
         try await app.withWorker {
             print(try await same.value(within: .seconds(10)))
+            print(try await other.value(within: .seconds(10)))
         }
-        try await report.delay("October")
-        print("the first call has ended: October may be queued again")
+        try await app.withWorker {
+            let again = try await report.delay("October")
+            print("the first call has ended, so again: \(try await again.value(within: .seconds(10)))")
+        }
     }
 }

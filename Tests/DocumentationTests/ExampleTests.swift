@@ -18,7 +18,7 @@ private struct Example: CustomTestStringConvertible, Sendable {
             program: "unique",
             lines: [
                 "refused: an equal call is queued already: true", "the first call's handle instead: true",
-                "report of October", "the first call has ended: October may be queued again",
+                "report of October", "the first call has ended, so again: report of October",
             ]
         ),
         Example(
