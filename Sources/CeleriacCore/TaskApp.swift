@@ -11,7 +11,7 @@ public final class TaskApp: Sendable {
     private let makeDrivers: @Sendable (Configuration) throws(CeleriacError) -> Drivers
     private let state: Mutex<State>
     /// Where results by message would go: one id per process, sent with every call as Celery does.
-    private let replyID = UUID().uuidString.lowercased()
+    private let replyID = TaskID.random().rawValue
     private let origin = "gen\(getpid())@\(TaskApp.hostName)"
 
     private struct State {
@@ -209,7 +209,7 @@ public final class TaskApp: Sendable {
         _ callOptions: CallOptions,
         now: Date
     ) -> TaskMessage {
-        let id = callOptions.id ?? TaskID(UUID().uuidString.lowercased())
+        let id = callOptions.id ?? TaskID.random()
         var message = TaskMessage(id: id, task: task, body: payload.body)
         if let running = TaskContext.current {
             message.root = running.rootID
