@@ -17,10 +17,9 @@ public struct ServerURL: Sendable, Hashable, ExpressibleByStringLiteral, CustomS
     public var description: String {
         guard let scheme = secret.firstRange(of: "://") else { return secret.contains("@") ? "***" : secret }
         let rest = secret[scheme.upperBound...]
-        // The last `@` before the path ends the credentials; a password may hold unescaped ones.
-        let authority = rest.prefix { $0 != "/" && $0 != "?" }
-        guard let at = authority.lastIndex(of: "@") else { return secret }
-        let user = authority[..<at].prefix { $0 != ":" }
+        // The last `@` of all: a password may hold unescaped `@`, `/` or `?`, and hiding too much does no harm.
+        guard let at = rest.lastIndex(of: "@") else { return secret }
+        let user = rest[..<at].prefix { $0 != ":" }
         let hasPassword = user.endIndex != at
         return secret[..<scheme.upperBound] + user + (hasPassword ? ":***" : "") + rest[at...]
     }

@@ -108,6 +108,12 @@ public struct TaskRecord: Sendable, Hashable {
         )
     }
 
+    /// Whether this record, being stored, is to stay when another one arrives: a success always, any other end unless the
+    /// other is an end too.
+    package func outlasts(_ other: TaskRecord) -> Bool {
+        state == .success || (state.isFinal && !other.state.isFinal)
+    }
+
     /// The task's value.
     ///
     /// - Throws: ``CeleriacError`` `.undecodable` if it is not of that type.

@@ -37,6 +37,7 @@ package struct UniqueLock: Sendable, Hashable {
     private static let keyHeader = "x-celeriac-unique"
     private static let leaseHeader = "x-celeriac-unique-lease-ms"
 
+    /// The lock of a call whose payload is canonical already.
     package init(task: TaskName, payload: Payload, lease: Duration) {
         let positional = String(decoding: payload.positional, as: UTF8.self)
         let keywords = String(decoding: payload.keywords, as: UTF8.self)
