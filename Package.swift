@@ -49,6 +49,11 @@ let package = Package(
 
         program("demo", at: "Workers/demo"),
         program("quickstart", at: "Examples/quickstart"),
+        program("retries", at: "Examples/retries"),
+        program("unique", at: "Examples/unique"),
+        program("periodic", at: "Examples/periodic"),
+        program("structs", at: "Examples/structs"),
+        program("by-name", at: "Examples/by-name"),
         program("celeriac-bench", at: "Benchmarks/celeriac-bench", ["Celeriac", "CeleriacCore"]),
 
         .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
@@ -61,5 +66,6 @@ let package = Package(
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore"]),
         suite("AMQPTests", ["AMQP"]),
         suite("AMQPIntegrationTests", ["AMQP"]),
+        suite("DocumentationTests", ["Celeriac"]),
     ]
 )

@@ -1,5 +1,5 @@
-public import CeleriacCore
 internal import CeleriacAMQP
+public import CeleriacCore
 internal import CeleriacRedis
 
 extension TaskApp {

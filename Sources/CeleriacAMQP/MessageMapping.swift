@@ -39,7 +39,7 @@ extension Message {
 
 extension FieldTable {
     init(_ headers: MessageHeaders) {
-        self.init(headers.map { ($0.name, FieldValue($0.value)) })
+        self.init(fields: headers.map { (name: $0.name, value: FieldValue($0.value)) })
     }
 }
 

@@ -114,7 +114,7 @@ public final class TaskApp: Sendable {
                 keywords: try PayloadCoding.encode(keywords, sortedKeys: true)
             )
         }
-        return Signature(task: task, payload: payload, options: TaskOptions(), app: self)
+        return Signature(task: task, payload: payload, options: options(of: task), app: self)
     }
 
     /// A call by name with any number of arguments.
@@ -129,7 +129,12 @@ public final class TaskApp: Sendable {
                 keywords: try PayloadCoding.encode(keywords, sortedKeys: true)
             )
         }
-        return Signature(task: task, payload: payload, options: TaskOptions(), app: self)
+        return Signature(task: task, payload: payload, options: options(of: task), app: self)
+    }
+
+    /// The options of a task that is defined here too.
+    private func options(of task: TaskName) -> TaskOptions {
+        state.withLock { $0.tasks[task]?.options } ?? TaskOptions()
     }
 
     /// The handle of a call made elsewhere.
@@ -167,7 +172,9 @@ public final class TaskApp: Sendable {
         }
         var lock: UniqueLock?
         if let unique {
-            let wanted = UniqueLock(task: task, payload: payload, lease: unique.lease + (delay ?? .zero))
+            // A task that is unique by itself encodes its arguments canonically from the start.
+            let canonical = taskOptions.unique == nil ? try payload.canonical() : payload
+            let wanted = UniqueLock(task: task, payload: canonical, lease: unique.lease + (delay ?? .zero))
             wanted.write(to: &message.headers)
             switch try await acquire(wanted, of: message.id, isNew: callOptions.id == nil, drivers) {
             case .acquired: lock = wanted

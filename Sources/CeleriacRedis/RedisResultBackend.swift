@@ -13,13 +13,15 @@ final class RedisResultBackend: ResultBackend {
 
     private static func key(of task: TaskID) -> String { "celery-task-meta-\(task)" }
 
-    /// Stores and announces in one step, and leaves a stored success alone.
+    /// Stores and announces in one step. A stored success stays as it is, and a stored end gives way to another end only:
+    /// the retry of a task may have failed for good before the first run's `RETRY` arrives.
     ///
     /// A document begins with its status, so the check needs no JSON: Python writes a space after the colon, others may not.
     private static let storeScript = RedisScript(
         """
         local stored = redis.call('GET', KEYS[1])
-        if stored and (string.sub(stored, 1, 20) == '{"status": "SUCCESS"' or string.sub(stored, 1, 19) == '{"status":"SUCCESS"') then
+        local state = stored and string.match(stored, '^{"status": ?"(%u+)"')
+        if state == 'SUCCESS' or (ARGV[3] == '0' and (state == 'FAILURE' or state == 'REVOKED')) then
             return 0
         end
         if ARGV[2] == '0' then
@@ -41,7 +43,7 @@ final class RedisResultBackend: ResultBackend {
         let reply = try await link.evaluate(
             Self.storeScript,
             keys: [Self.key(of: record.task)],
-            arguments: [record.document, milliseconds],
+            arguments: [record.document, milliseconds, record.state.isFinal ? 1 : 0],
             within: timeout,
             attempting: "store the result of task \(record.task)"
         )

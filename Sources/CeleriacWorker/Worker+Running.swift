@@ -8,7 +8,7 @@ extension Worker {
         let admission = Admission.decide(
             delivery.message,
             now: now,
-            maximumBodySize: app.configuration.maximumBodySize
+            maximumBodySize: settings.maximumBodySize
         ) { tasks[$0] != nil }
 
         switch admission {
@@ -77,7 +77,7 @@ extension Worker {
             return Outcome.judge(
                 error,
                 of: message,
-                policy: task.options.retry ?? app.configuration.retry,
+                policy: task.options.retry ?? settings.retry,
                 wasTimeLimited: reason == .timeLimit,
                 wasStopped: reason == .stopping,
                 using: &generator

@@ -12,6 +12,8 @@ public final class Worker: Sendable {
     /// The worker's settings.
     public let configuration: WorkerConfiguration
     let app: TaskApp
+    /// The application's settings when the worker was made.
+    let settings: Configuration
     let tasks: [TaskName: TaskRegistration]
     let time: any TimeSource
     let logger: TaskLogger
@@ -37,9 +39,11 @@ public final class Worker: Sendable {
         self.app = app
         self.configuration = configuration
         self.onEvent = onEvent
+        let settings = app.configuration
+        self.settings = settings
         tasks = Dictionary(uniqueKeysWithValues: app.tasks.map { ($0.name, $0) })
-        time = app.configuration.time
-        logger = app.configuration.logger.labelled("celeriac.worker")
+        time = settings.time
+        logger = settings.logger.labelled("celeriac.worker")
         slots = Slots(count: max(1, configuration.concurrency))
     }
 
@@ -48,7 +52,7 @@ public final class Worker: Sendable {
 
     /// The queues this worker consumes.
     public var queues: [QueueName] {
-        configuration.queues.isEmpty ? [app.configuration.defaultQueue] : configuration.queues
+        configuration.queues.isEmpty ? [settings.defaultQueue] : configuration.queues
     }
 
     /// Works until it is told to stop.
@@ -100,7 +104,7 @@ public final class Worker: Sendable {
     private func subscribe(_ drivers: Drivers, prefetch: Int) async throws(CeleriacError) -> any MessageConsumer {
         try await drivers.broker.open(within: configuration.startupTimeout)
         try await drivers.results.open(within: configuration.startupTimeout)
-        let declarations = queues.map { app.configuration.declaration(of: $0) }
+        let declarations = queues.map { settings.declaration(of: $0) }
         for declaration in declarations {
             if let difference = try await drivers.broker.declare(declaration) {
                 logger.warning(

@@ -10,6 +10,7 @@ enum ResultBackendContract: String, CaseIterable, Sendable, CustomTestStringConv
     case progress = "Replaces an earlier state by a later one"
     case successStays = "Never overwrites a success"
     case failureYields = "Lets a success overwrite a failure"
+    case endStays = "Does not let a state on the way overwrite an end"
     case expiry = "Forgets a record after its time to live"
     case storedBefore = "Tells an outcome stored before it is asked for"
     case storedLater = "Wakes those who wait for an outcome"
@@ -61,6 +62,10 @@ enum ResultBackendContract: String, CaseIterable, Sendable, CustomTestStringConv
             #expect(try await backend.keep(.failure(task)))
             #expect(try await backend.keep(.success(task)))
             #expect(try await backend.record(of: task)?.state == .success)
+        case .endStays:
+            #expect(try await backend.keep(.failure(task)))
+            #expect(try await backend.keep(.started(task)) == false)
+            #expect(try await backend.record(of: task)?.state == .failure)
         case .expiry:
             try await backend.store(.success(task), ttl: .milliseconds(100), within: .seconds(20))
             try await eventually("the record has ended") { try await backend.record(of: task) == nil }

@@ -25,6 +25,10 @@ public struct FieldTable: Sendable {
         storage = .fields(fields.map { (name: $0.0, value: $0.1) })
     }
 
+    package init(fields: [(name: String, value: FieldValue)]) {
+        storage = .fields(fields)
+    }
+
     /// Takes over octets that ``validate(_:depth:)`` has passed.
     init(validated octets: UnsafeRawBufferPointer) {
         storage = octets.isEmpty ? .fields([]) : .encoded(Array(octets))

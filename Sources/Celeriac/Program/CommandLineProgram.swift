@@ -56,7 +56,8 @@ struct CommandLineProgram: Sendable {
             environment.streams.output.write("\(environment.program), Celeriac \(celeriacVersion)\n")
             return .success
         case .none(let arguments):
-            try CommonOptions(arguments).apply(to: app, environment, defaultLevel: .warning)
+            // A program's own doings are its own to report.
+            try CommonOptions(arguments).apply(to: app, environment, defaultLevel: .critical)
             return await run(environment, syntax)
         case .command(let name, let arguments):
             guard let type = Self.commands.first(where: { $0.syntax.name == name }) else { return .usage }

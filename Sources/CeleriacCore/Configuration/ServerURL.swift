@@ -17,8 +17,7 @@ public struct ServerURL: Sendable, Hashable, ExpressibleByStringLiteral, CustomS
     public var description: String {
         guard let scheme = secret.firstRange(of: "://") else { return secret.contains("@") ? "***" : secret }
         let rest = secret[scheme.upperBound...]
-        // The last `@` of all ends the credentials: a password may hold `@`, `/` and `?` that should have been escaped,
-        // and hiding a part of the path does no harm.
+        // The last `@` of all: a password may hold unescaped `@`, `/` or `?`, and hiding too much does no harm.
         guard let at = rest.lastIndex(of: "@") else { return secret }
         let user = rest[..<at].prefix { $0 != ":" }
         let hasPassword = user.endIndex != at

@@ -6,12 +6,15 @@ public protocol ResultBackend: Sendable {
     /// Connects now, so that a wrong address or password shows before work begins.
     func open(within timeout: Duration) async throws(CeleriacError)
 
-    /// Stores a record and wakes those who wait for it; a stored success is never overwritten.
+    /// Stores a record and wakes those who wait for it.
+    ///
+    /// A stored success is never overwritten, and a stored failure or revocation only by another end: records of one task
+    /// may arrive out of order.
     ///
     /// - Parameters:
     ///   - ttl: How long the record is kept.
     ///   - timeout: For the whole call, reconnecting included; storing twice does no harm, so the driver repeats.
-    /// - Returns: Whether it was stored; `false` if a success was there already.
+    /// - Returns: Whether it was stored; `false` if what was there stays.
     @discardableResult
     func store(_ record: TaskRecord, ttl: Duration, within timeout: Duration) async throws(CeleriacError) -> Bool
 

@@ -69,7 +69,7 @@ public final class MemoryResultBackend: ResultBackend {
         try withState { _, _ in }
     }
 
-    /// Stores a record and wakes those who wait for it; a stored success is never overwritten.
+    /// Stores a record and wakes those who wait for it, unless what is stored already is to stay.
     ///
     /// - Throws: ``CeleriacError``: `.refused` beyond the limit, `.closed`.
     @discardableResult
@@ -80,14 +80,14 @@ public final class MemoryResultBackend: ResultBackend {
     ) async throws(CeleriacError) -> Bool {
         enum Storing {
             case stored([Waiter])
-            case hasSuccess
+            case formerStays
             case full(held: Int)
         }
         let storing = try withState { state, now -> Storing in
             // A few at a time, so that no caller pays for all.
             state.sweep(at: now, atMost: 8)
             let former = state.valid(record.task, at: now)
-            if former?.record.state == .success { return .hasSuccess }
+            if let former, former.record.outlasts(record) { return .formerStays }
             let kept = Kept(record: record, expiresAt: now.addingTimeInterval(ttl.inSeconds))
             if state.heldOctets + kept.octets > maximumOctets {
                 state.sweep(at: now, atMost: .max)
@@ -100,7 +100,7 @@ public final class MemoryResultBackend: ResultBackend {
         case .stored(let waiters):
             for waiter in waiters { waiter.continuation.resume(returning: .ended(record)) }
             return true
-        case .hasSuccess:
+        case .formerStays:
             return false
         case .full(let held):
             throw CeleriacError(

@@ -46,18 +46,66 @@ package enum JSONText {
         }
     }
 
-    private static func append(string value: String, to text: inout [UInt8]) {
+    fileprivate static func append(string value: String, to text: inout [UInt8]) {
         text.append(UInt8(ascii: "\""))
-        for octet in value.utf8 {
-            switch octet {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"): text += [UInt8(ascii: "\\"), octet]
-            case UInt8(ascii: "\n"): text += [UInt8(ascii: "\\"), UInt8(ascii: "n")]
-            case 0..<0x20:
-                let digits = Array("0123456789abcdef".utf8)
-                text += Array("\\u00".utf8) + [digits[Int(octet >> 4)], digits[Int(octet & 15)]]
-            default: text.append(octet)
+        var value = value
+        value.withUTF8 { octets in
+            if octets.contains(where: needsEscape) {
+                for octet in octets { append(escaping: octet, to: &text) }
+            } else {
+                text.append(contentsOf: octets)
             }
         }
         text.append(UInt8(ascii: "\""))
+    }
+
+    private static func needsEscape(_ octet: UInt8) -> Bool {
+        octet < 0x20 || octet == UInt8(ascii: "\"") || octet == UInt8(ascii: "\\")
+    }
+
+    private static func append(escaping octet: UInt8, to text: inout [UInt8]) {
+        switch octet {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"): text += [UInt8(ascii: "\\"), octet]
+        case UInt8(ascii: "\n"): text += [UInt8(ascii: "\\"), UInt8(ascii: "n")]
+        case 0..<0x20:
+            let digits = Array("0123456789abcdef".utf8)
+            text += Array("\\u00".utf8) + [digits[Int(octet >> 4)], digits[Int(octet & 15)]]
+        default: text.append(octet)
+        }
+    }
+}
+
+/// Writes one JSON object member by member into a single buffer, for documents that are written once per task.
+package struct JSONObjectWriter {
+    private var text: [UInt8] = [UInt8(ascii: "{")]
+
+    package init(capacity: Int) {
+        text.reserveCapacity(capacity)
+    }
+
+    /// Adds a member whose value is JSON already. The name needs no escaping.
+    package mutating func add(_ name: StaticString, json: [UInt8]) {
+        begin(name)
+        text += json
+    }
+
+    /// Adds a text, or null.
+    package mutating func add(_ name: StaticString, _ value: String?) {
+        begin(name)
+        if let value { JSONText.append(string: value, to: &text) } else { text += JSONText.null }
+    }
+
+    /// The whole object.
+    package consuming func finished() -> [UInt8] {
+        text.append(UInt8(ascii: "}"))
+        return text
+    }
+
+    /// Spaced as Python spaces it.
+    private mutating func begin(_ name: StaticString) {
+        if text.count > 1 { text.append(contentsOf: [UInt8(ascii: ","), UInt8(ascii: " ")]) }
+        text.append(UInt8(ascii: "\""))
+        name.withUTF8Buffer { text.append(contentsOf: $0) }
+        text.append(contentsOf: [UInt8(ascii: "\""), UInt8(ascii: ":"), UInt8(ascii: " ")])
     }
 }

@@ -10,13 +10,38 @@ package enum WireTime {
         let (days, ofDay) = microseconds.flooredDivision(by: 86_400_000_000)
         let (year, month, day) = civil(fromDays: days)
         let (seconds, fraction) = ofDay.quotientAndRemainder(dividingBy: 1_000_000)
-        var text = ""
-        text.reserveCapacity(32)
-        text.append(padded(year, 4))
-        text += "-" + padded(month, 2) + "-" + padded(day, 2)
-        text += "T" + padded(seconds / 3600, 2) + ":" + padded(seconds / 60 % 60, 2) + ":" + padded(seconds % 60, 2)
-        if fraction != 0 { text += "." + padded(fraction, 6) }
-        return text + "+00:00"
+        return String(unsafeUninitializedCapacity: 32) { buffer in
+            var digits = DigitWriter(buffer: buffer)
+            digits.write(year, 4)
+            digits.write(month, 2, after: "-")
+            digits.write(day, 2, after: "-")
+            digits.write(seconds / 3600, 2, after: "T")
+            digits.write(seconds / 60 % 60, 2, after: ":")
+            digits.write(seconds % 60, 2, after: ":")
+            if fraction != 0 { digits.write(fraction, 6, after: ".") }
+            digits.write(0, 2, after: "+")
+            digits.write(0, 2, after: ":")
+            return digits.count
+        }
+    }
+
+    /// Writes numbers with leading zeros into a buffer that its user has made large enough.
+    private struct DigitWriter {
+        let buffer: UnsafeMutableBufferPointer<UInt8>
+        var count = 0
+
+        mutating func write(_ number: Int64, _ width: Int, after separator: Unicode.Scalar? = nil) {
+            if let separator {
+                buffer[count] = UInt8(ascii: separator)
+                count += 1
+            }
+            var rest = number
+            for position in (count..<count + width).reversed() {
+                buffer[position] = UInt8(ascii: "0") + UInt8(rest % 10)
+                rest /= 10
+            }
+            count += width
+        }
     }
 
     /// Reads an instant: fraction absent or of any length, `Z`, any offset, or none, which means UTC; also a bare date.
@@ -50,11 +75,6 @@ package enum WireTime {
         let microseconds = (date.timeIntervalSince1970 * 1e6).rounded()
         if microseconds >= Double(last) { return last }
         return microseconds > Double(first) ? Int64(microseconds) : first
-    }
-
-    private static func padded(_ number: Int64, _ digits: Int) -> String {
-        let text = String(number)
-        return String(repeating: "0", count: max(0, digits - text.utf8.count)) + text
     }
 
     // The proleptic Gregorian calendar counted in days from 1 March 0000, where leap days end each cycle of 400 years.

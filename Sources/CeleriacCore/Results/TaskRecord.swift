@@ -60,12 +60,11 @@ public struct TaskRecord: Sendable, Hashable {
         group: String? = nil,
         parent: TaskID? = nil
     ) {
-        let result = JSONText.object([
-            ("exc_type", JSONText.string(failure.type)),
-            ("exc_message", JSONText.array(failure.arguments.map(JSONText.value))),
-            ("exc_module", JSONText.optional(failure.module)),
-        ])
-        self.init(task: task, state: state, result: result, failure: failure, at: now, group: group, parent: parent)
+        var result = JSONObjectWriter(capacity: 128)
+        result.add("exc_type", failure.type)
+        result.add("exc_message", json: JSONText.array(failure.arguments.map(JSONText.value)))
+        result.add("exc_module", failure.module)
+        self.init(task: task, state: state, result: result.finished(), failure: failure, at: now, group: group, parent: parent)
     }
 
     private init(
@@ -84,18 +83,19 @@ public struct TaskRecord: Sendable, Hashable {
         self.parent = parent
         dateDone = state.isFinal ? now : nil
         // The order of the fields is Celery's; `task_id` comes last.
-        var fields: [(String, [UInt8])] = [
-            ("status", JSONText.string(state.rawValue)),
-            ("result", result),
-            ("traceback", JSONText.optional(failure?.traceback)),
-            ("children", JSONText.array([])),
-            ("date_done", JSONText.optional(state.isFinal ? WireTime.text(of: now) : nil)),
-        ]
-        if let group { fields.append(("group_id", JSONText.string(group))) }
-        if let parent { fields.append(("parent_id", JSONText.string(parent.rawValue))) }
-        fields.append(("task_id", JSONText.string(task.rawValue)))
-        document = JSONText.object(fields)
+        var document = JSONObjectWriter(capacity: result.count + 256)
+        document.add("status", state.rawValue)
+        document.add("result", json: result)
+        document.add("traceback", failure?.traceback)
+        document.add("children", json: Self.noChildren)
+        document.add("date_done", state.isFinal ? WireTime.text(of: now) : nil)
+        if let group { document.add("group_id", group) }
+        if let parent { document.add("parent_id", parent.rawValue) }
+        document.add("task_id", task.rawValue)
+        self.document = document.finished()
     }
+
+    private static let noChildren = Array("[]".utf8)
 
     /// The failure of a task that set an error state itself, with anything as its result.
     private static func unusualFailure(_ document: [UInt8], _ traceback: String?) throws -> TaskFailure {
@@ -106,6 +106,12 @@ public struct TaskRecord: Sendable, Hashable {
             module: "builtins",
             traceback: traceback
         )
+    }
+
+    /// Whether this record, being stored, is to stay when another one arrives: a success always, any other end unless the
+    /// other is an end too.
+    package func outlasts(_ other: TaskRecord) -> Bool {
+        state == .success || (state.isFinal && !other.state.isFinal)
     }
 
     /// The task's value.

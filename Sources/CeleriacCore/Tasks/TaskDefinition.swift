@@ -6,8 +6,8 @@
 /// let sum = try await handle.value(within: .seconds(10))
 /// ```
 ///
-/// Wrong types or a wrong number of arguments do not compile. On the wire the arguments are positional; give
-/// ``TaskApp/task(_:parameters:options:_:)`` the parameters' names to accept keyword arguments too.
+/// Wrong types or a wrong number of arguments do not compile. On the wire the arguments are positional; tell
+/// `TaskApp.task` the parameters' names to accept keyword arguments too.
 public struct TaskDefinition<Output: Codable & Sendable, each Argument: Codable & Sendable>: Sendable {
     /// The name, part of the wire contract.
     public let name: TaskName

@@ -39,6 +39,7 @@ package struct UniqueLock: Sendable, Hashable {
     /// Ten years.
     private static let longestLease = 10 * 365 * 86_400_000
 
+    /// The lock of a call whose payload is canonical already.
     package init(task: TaskName, payload: Payload, lease: Duration) {
         let positional = String(decoding: payload.positional, as: UTF8.self)
         let keywords = String(decoding: payload.keywords, as: UTF8.self)

@@ -20,7 +20,7 @@ extension Worker {
     ) async {
         let lock = UniqueLock(headers: message.headers)
         let wantsResult = wantsResult(message, of: task)
-        let ttl = task.options.resultTTL ?? app.configuration.resultTTL
+        let ttl = task.options.resultTTL ?? settings.resultTTL
         switch outcome {
         case .success(let value):
             if wantsResult {
@@ -105,7 +105,7 @@ extension Worker {
     func expire(_ message: TaskMessage, _ delivery: consuming Delivery, _ drivers: Drivers) async {
         guard let task = tasks[message.task] else { return delivery.giveBack() }  // admission has checked it
         if wantsResult(message, of: task) {
-            let ttl = task.options.resultTTL ?? app.configuration.resultTTL
+            let ttl = task.options.resultTTL ?? settings.resultTTL
             guard await store(record(of: message, .revoked, .expired), ttl: ttl, drivers) else {
                 return await giveBackLater(delivery, message.id)
             }
@@ -135,14 +135,14 @@ extension Worker {
             by: configuration.nodeName,
             now: time.now
         )
-        let route = Route(to: app.configuration.declaration(of: queue.deadLetters))
+        let route = Route(to: settings.declaration(of: queue.deadLetters))
         guard await publish(letter, to: route, delay: nil, drivers) else {
             return await giveBackLater(delivery, id ?? "")
         }
         if let id {
             // Recorded whatever the message says of results: a call that cannot run must not look pending for ever.
             let record = TaskRecord(task: id, state: .failure, failure: failure, at: time.now)
-            guard await store(record, ttl: app.configuration.resultTTL, drivers) else {
+            guard await store(record, ttl: settings.resultTTL, drivers) else {
                 return await giveBackLater(delivery, id)
             }
             await release(lock, of: id, drivers)
@@ -175,13 +175,13 @@ extension Worker {
     private func republish(_ message: TaskMessage, delay: Duration, _ queue: QueueName, _ drivers: Drivers) async
         -> Bool
     {
-        let route = Route(to: app.configuration.declaration(of: queue))
+        let route = Route(to: settings.declaration(of: queue))
         return await publish(message.encoded(), to: route, delay: delay > .seconds(1) ? delay : nil, drivers)
     }
 
     private func publish(_ message: Message, to route: Route, delay: Duration?, _ drivers: Drivers) async -> Bool {
         do {
-            try await drivers.broker.publish(message, to: route, delay: delay, within: app.configuration.publishTimeout)
+            try await drivers.broker.publish(message, to: route, delay: delay, within: settings.publishTimeout)
             return true
         } catch {
             logger.error(
@@ -210,7 +210,7 @@ extension Worker {
         let value = JSONText.object([
             ("pid", Array(String(getpid()).utf8)), ("hostname", JSONText.string(configuration.nodeName)),
         ])
-        let ttl = task.options.resultTTL ?? app.configuration.resultTTL
+        let ttl = task.options.resultTTL ?? settings.resultTTL
         do {
             try await drivers.results.store(record(of: message, .started, value: value), ttl: ttl, within: .seconds(5))
         } catch {
