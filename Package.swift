@@ -65,6 +65,7 @@ let package = Package(
         suite("RedisTests", ["Redis", "Transport"]),
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore"]),
         suite("AMQPTests", ["AMQP"]),
+        suite("CeleriacAMQPTests", ["AMQP", "CeleriacAMQP", "CeleriacCore", "TestSupport"]),
         suite("AMQPIntegrationTests", ["AMQP"]),
         suite("DocumentationTests", ["Celeriac"]),
     ]

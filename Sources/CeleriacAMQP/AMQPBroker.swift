@@ -291,6 +291,9 @@ public final class AMQPBroker: Broker {
         return consumer
     }
 
+    /// How many consumers are kept, for tests.
+    var consumerCount: Int { state.withLock { $0.consumers.count } }
+
     /// Takes one message without subscribing.
     public func get(_ queue: QueueName) async throws(CeleriacError) -> Delivery? {
         do {

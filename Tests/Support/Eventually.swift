@@ -26,15 +26,27 @@ public func withDeadline<Value: Sendable>(
     _ what: String = "the operation ends",
     _ operation: @escaping @Sendable () async throws -> Value
 ) async throws -> Value {
-    try await withThrowingTaskGroup(of: Value?.self) { group in
-        group.addTask { try await operation() }
-        group.addTask {
-            try await Task.sleep(for: limit)
-            return nil
+    try await withThrowingTaskGroup(of: RaceEnd<Value>.self) { group in
+        group.addTask { .value(try await operation()) }
+        group.addTask { (try? await Task.sleep(for: limit)) == nil ? .cancelled : .late }
+        while let end = try await group.next() {
+            switch end {
+            case .value(let value):
+                group.cancelAll()
+                return value
+            case .late:
+                group.cancelAll()
+                throw NotInTime(description: "not within \(limit): \(what)")
+            // The caller was cancelled: how the operation takes it is the answer.
+            case .cancelled: continue
+            }
         }
-        let first = try await group.next()
-        group.cancelAll()
-        guard case let value?? = first else { throw NotInTime(description: "not within \(limit): \(what)") }
-        return value
+        throw CancellationError()
     }
+}
+
+private enum RaceEnd<Value: Sendable>: Sendable {
+    case value(Value)
+    case late
+    case cancelled
 }
