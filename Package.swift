@@ -66,6 +66,13 @@ let package = Package(
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore"]),
         suite("AMQPTests", ["AMQP"]),
         suite("AMQPIntegrationTests", ["AMQP"]),
+        program("fleet", at: "Tests/Fixtures/fleet"),
+        .target(
+            name: "FleetSupport",
+            dependencies: ["Celeriac", "CeleriacCore", "TestSupport"],
+            path: "Tests/FleetSupport",
+            swiftSettings: settings
+        ),
         suite("DocumentationTests", ["Celeriac"]),
     ]
 )
