@@ -73,6 +73,7 @@ let package = Package(
             path: "Tests/FleetSupport",
             swiftSettings: settings
         ),
+        suite("FaultTests", ["fleet", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "Redis"]),
         suite("DocumentationTests", ["Celeriac"]),
     ]
 )
