@@ -74,6 +74,7 @@ let package = Package(
             swiftSettings: settings
         ),
         suite("FaultTests", ["fleet", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "Redis"]),
+        suite("InteropTests", ["fleet", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "AMQP"]),
         suite("DocumentationTests", ["Celeriac"]),
     ]
 )
