@@ -66,6 +66,15 @@ let package = Package(
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore"]),
         suite("AMQPTests", ["AMQP"]),
         suite("AMQPIntegrationTests", ["AMQP"]),
+        program("fleet", at: "Tests/Fixtures/fleet"),
+        .target(
+            name: "FleetSupport",
+            dependencies: ["Celeriac", "CeleriacCore", "TestSupport"],
+            path: "Tests/FleetSupport",
+            swiftSettings: settings
+        ),
+        suite("FaultTests", ["fleet", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "Redis"]),
+        suite("InteropTests", ["fleet", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "AMQP"]),
         suite("DocumentationTests", ["Celeriac"]),
     ]
 )
