@@ -67,6 +67,15 @@ let package = Package(
         suite("AMQPTests", ["AMQP"]),
         suite("CeleriacAMQPTests", ["AMQP", "CeleriacAMQP", "CeleriacCore", "TestSupport"]),
         suite("AMQPIntegrationTests", ["AMQP"]),
+        program("fleet", at: "Tests/Fixtures/fleet"),
+        .target(
+            name: "FleetSupport",
+            dependencies: ["Celeriac", "CeleriacCore", "TestSupport"],
+            path: "Tests/FleetSupport",
+            swiftSettings: settings
+        ),
+        suite("FaultTests", ["fleet", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "Redis"]),
+        suite("InteropTests", ["fleet", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "AMQP"]),
         suite("DocumentationTests", ["Celeriac"]),
     ]
 )

@@ -7,16 +7,17 @@ public struct NotInTime: Error, CustomStringConvertible {
     public init(description: String) { self.description = description }
 }
 
-/// Waits until a condition holds, looking again every few milliseconds.
+/// Waits until a condition holds, looking again and again.
 public func eventually(
     within limit: Duration = .seconds(20),
+    every interval: Duration = .milliseconds(2),
     _ what: String = "the condition holds",
     condition: () async throws -> Bool
 ) async throws {
     let deadline = ContinuousClock.now.advanced(by: limit)
     while !(try await condition()) {
         guard ContinuousClock.now < deadline else { throw NotInTime(description: "not within \(limit): \(what)") }
-        try await Task.sleep(for: .milliseconds(2))
+        try await Task.sleep(for: interval)
     }
 }
 

@@ -1,0 +1,99 @@
+import Celeriac
+import Foundation
+
+/// The program whose processes the fault and interoperation tests start, stop and kill.
+///
+/// Its environment: `FLEET_LOG`, the file that executions are noted in; `FLEET_QUEUE`, the default queue;
+/// `FLEET_SCHEDULE_MS`, the distance between the slots of its schedule, which is empty without.
+struct Fleet: TaskProgram {
+    static let app: TaskApp = {
+        var configuration = Configuration.fromEnvironment()
+        if let queue = variable("FLEET_QUEUE") { configuration.defaultQueue = QueueName(queue) }
+        return TaskApp("fleet", configuration: configuration)
+    }()
+
+    static let add = app.task("fleet.add", parameters: ["x", "y"]) { (x: Int, y: Int) in x + y }
+
+    static let echo = app.task("fleet.echo", parameters: ["value"]) { (value: JSONValue) in value }
+
+    static let fail = app.task("fleet.fail", parameters: ["message"]) { (message: String) async throws -> Int in
+        throw FleetError(message: message)
+    }
+
+    /// Works for a while.
+    static let work = app.task("fleet.work", parameters: ["key", "milliseconds"]) {
+        (context: TaskContext, key: String, milliseconds: Int) async throws -> String in
+        Journal.started(key, context)
+        if milliseconds > 0 { try await Task.sleep(for: .milliseconds(milliseconds)) }
+        Journal.finished(key)
+        return key
+    }
+
+    /// Never ends, unless it is run again.
+    static let hold = app.task("fleet.hold", parameters: ["key"]) {
+        (context: TaskContext, key: String) async throws -> String in
+        Journal.started(key, context)
+        while !context.isRedelivered, context.attempt == 1 { try await Task.sleep(for: .seconds(3600)) }
+        Journal.finished(key)
+        return key
+    }
+
+    /// Fails so many times before it succeeds.
+    static let flaky = app.task(
+        "fleet.flaky",
+        parameters: ["key", "failures"],
+        options: TaskOptions(retry: .exponential(attempts: 4, initial: .seconds(2), jitter: false))
+    ) { (context: TaskContext, key: String, failures: Int) async throws -> Int in
+        Journal.started(key, context)
+        guard context.attempt > failures else { throw FleetError(message: "attempt \(context.attempt)") }
+        Journal.finished(key)
+        return context.attempt
+    }
+
+    /// Runs once at a time for each key.
+    static let once = app.task(
+        "fleet.once",
+        parameters: ["key", "fails"],
+        options: TaskOptions(unique: .refuse)
+    ) { (context: TaskContext, key: String, fails: Bool) async throws -> String in
+        Journal.started(key, context)
+        if fails { throw FleetError(message: key) }
+        Journal.finished(key)
+        return key
+    }
+
+    /// What the schedule emits.
+    static let tick = app.task("fleet.tick", parameters: ["entry", "slot"]) {
+        (context: TaskContext, entry: String, slot: Int) in
+        Journal.write("ticked", "\(entry)@\(slot)", context.id.rawValue)
+    }
+
+    static let tasks = Tasks {
+        add; echo; fail; work; hold; flaky; once; tick
+    }
+
+    static let schedule = Schedule {
+        if let milliseconds = variable("FLEET_SCHEDULE_MS").flatMap({ Int($0) }) {
+            entry("every", .milliseconds(milliseconds), .all(maximum: 10_000))
+            entry("latest", .milliseconds(milliseconds), .once)
+        }
+    }
+
+    private static func entry(_ name: String, _ interval: Duration, _ misfire: MisfirePolicy) -> ScheduleEntry {
+        ScheduleEntry(name, every: interval, misfire: misfire) { slot, id in
+            let milliseconds = Int((slot.timeIntervalSince1970 * 1000).rounded())
+            try await tick(name, milliseconds).apply(CallOptions(id: id))
+            Journal.write("emitted", "\(name)@\(milliseconds)", id.rawValue)
+        }
+    }
+
+    private static func variable(_ name: String) -> String? {
+        ProcessInfo.processInfo.environment[name].flatMap { $0.isEmpty ? nil : $0 }
+    }
+}
+
+/// What the tasks fail with.
+struct FleetError: Error, CustomStringConvertible {
+    let message: String
+    var description: String { message }
+}

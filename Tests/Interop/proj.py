@@ -1,0 +1,43 @@
+"""The Celery application that the interoperability tests talk to; configured by its environment as the fleet is."""
+
+import os
+import signal
+import threading
+import time
+
+from celery import Celery
+from celery.signals import worker_ready
+
+app = Celery("proj", broker=os.environ["CELERIAC_BROKER_URL"], backend=os.environ["CELERIAC_RESULT_BACKEND"])
+app.conf.task_default_queue = os.environ.get("FLEET_QUEUE", "celery")
+app.conf.broker_connection_retry_on_startup = True
+app.conf.worker_hijack_root_logger = False
+
+
+@app.task(name="proj.add")
+def add(x, y):
+    return x + y
+
+
+@app.task(name="proj.greet")
+def greet(name, *, greeting="hello"):
+    return {"text": f"{greeting}, {name}", "length": len(name)}
+
+
+@app.task(name="proj.boom")
+def boom():
+    raise ValueError("boom", 42)
+
+
+@worker_ready.connect
+def ready(**_):
+    """Says so, and from now on ends together with the test that started this worker."""
+    parent = int(os.environ["FLEET_PARENT"])
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+    print("python worker is ready", flush=True)
