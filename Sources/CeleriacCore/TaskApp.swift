@@ -254,6 +254,7 @@ public final class TaskApp: Sendable {
         message.ignoresResult = callOptions.ignoresResult
         message.timeLimits.soft = callOptions.timeLimit
         message.headers = callOptions.headers
+        callOptions.retry?.write(to: &message.headers)
         message.argumentsText = PythonText.repr(ofJSON: payload.positional, isTuple: true)
         message.keywordsText = PythonText.repr(ofJSON: payload.keywords)
         message.origin = origin

@@ -74,10 +74,11 @@ extension Worker {
         case .abandoned: return .givenBack
         case .error(let error):
             var generator = SystemRandomNumberGenerator()
+            let own = task.options.retry ?? settings.retry
             return Outcome.judge(
                 error,
                 of: message,
-                policy: task.options.retry ?? settings.retry,
+                policy: RetryPolicy(headers: message.headers, otherwise: own) ?? own,
                 wasTimeLimited: reason == .timeLimit,
                 wasStopped: reason == .stopping,
                 using: &generator

@@ -83,6 +83,28 @@ import Testing
         #expect(statistics == WorkerStatistics(succeeded: 1, failed: 1, retried: 4))
     }
 
+    @Test("A call's own retry policy goes before its task's, which still says what is worth retrying")
+    func retriesOfOneCall() async throws {
+        let app = memoryApp()
+        let attempts = Shared<[Int]>([])
+        let picky = RetryPolicy.fixed(attempts: 1, delay: .zero) { !($0 is Hopeless) }
+        let fail = app.task("fail", options: .init(retry: picky)) { (context: TaskContext, isHopeless: Bool) in
+            attempts.update { $0.append(context.attempt) }
+            if isHopeless { throw Hopeless() }
+            throw Boom()
+        }
+        let twice = CallOptions(retry: .exponential(attempts: 2, initial: .milliseconds(1)))
+        try await withWorker(app) { _ async throws in
+            for (isHopeless, options) in [(false, CallOptions()), (false, twice), (true, twice)] {
+                let handle = try await fail.apply(isHopeless, options: options)
+                await #expect(throws: TaskFailure.self) { try await handle.value(within: .seconds(10)) }
+            }
+        }
+        #expect(attempts.value == [1, 1, 2, 1])
+    }
+
+    private struct Hopeless: Error {}
+
     @Test("A body may ask to be retried, rejected or ignored")
     func endings() async throws {
         let app = memoryApp()

@@ -24,6 +24,16 @@ struct CallCommand: Command {
         "KEY=VALUE",
         help: "A header the task can read; may be repeated."
     )
+    private static let attempts = Option<Int?>(
+        "attempts",
+        "N",
+        help: "Run at most so often if it fails, with growing pauses. Default: the task's policy."
+    )
+    private static let timeLimit = Option<Duration?>(
+        "time-limit",
+        "SECONDS",
+        help: "Cancel it after running this long. Default: the task's limit."
+    )
     private static let ignoreResult = Flag("ignore-result", help: "Keep no result.")
     private static let wait = Flag("wait", letter: "w", help: "Wait for the value and write it as JSON.")
     private static let timeout = Option<Duration>(
@@ -46,8 +56,8 @@ struct CallCommand: Command {
         ],
         options: [
             keywords.declaration, queue.declaration, countdown.declaration, eta.declaration, expires.declaration,
-            priority.declaration, id.declaration, headers.declaration, ignoreResult.declaration, wait.declaration,
-            timeout.declaration, json.declaration,
+            priority.declaration, id.declaration, headers.declaration, attempts.declaration, timeLimit.declaration,
+            ignoreResult.declaration, wait.declaration, timeout.declaration, json.declaration,
         ],
         examples: [
             .init("call shop.add 2 3 --wait", "the id, then 5"),
@@ -82,6 +92,8 @@ struct CallCommand: Command {
         options.expires = try parsed.value(of: Self.expires)
         options.priority = try parsed.value(of: Self.priority)
         for header in try parsed.value(of: Self.headers) { options.headers[header.name] = .string(header.value) }
+        if let attempts = try parsed.value(of: Self.attempts) { options.retry = .exponential(attempts: attempts) }
+        options.timeLimit = try parsed.value(of: Self.timeLimit)
         if parsed.has(Self.ignoreResult) { options.ignoresResult = true }
         self.options = options
     }
@@ -99,8 +111,9 @@ struct CallCommand: Command {
         }
         let handle: TaskHandle<JSONValue>
         do throws(CeleriacError) {
+            suggestName(program)
             let signature = program.app.signature(task, arguments: arguments, keywords: keywords)
-            handle = try await signature.apply(resolved(program))
+            handle = try await signature.apply(options)
         } catch {
             return program.report(error)
         }
@@ -112,23 +125,15 @@ struct CallCommand: Command {
         return await outcome(of: handle, program)
     }
 
-    /// The call's options, completed by those of the task where this program knows it.
-    private func resolved(_ program: RunningProgram) -> CallOptions {
-        var options = options
-        guard let known = program.app.tasks.first(where: { $0.name == task })?.options else {
-            let names = program.app.tasks.map(\.name.rawValue)
-            if let suggestion = Spelling.suggestion(for: task.rawValue, among: names) {
-                program.tell(
-                    "\(program.environment.program): \(task) is not a task of this program; did you mean \(suggestion)?"
-                )
-            }
-            return options
-        }
-        options.queue = options.queue ?? known.queue
-        options.priority = options.priority ?? known.priority
-        options.expires = options.expires ?? known.expires
-        options.unique = known.unique
-        return options
+    /// A name that this program does not know may be another program's task, or misspelt.
+    private func suggestName(_ program: RunningProgram) {
+        let names = program.app.tasks.map(\.name)
+        guard !names.contains(task),
+            let suggestion = Spelling.suggestion(for: task.rawValue, among: names.map(\.rawValue))
+        else { return }
+        program.tell(
+            "\(program.environment.program): \(task) is not a task of this program; did you mean \(suggestion)?"
+        )
     }
 
     private func outcome(of handle: TaskHandle<JSONValue>, _ program: RunningProgram) async -> ExitCode {

@@ -20,6 +20,10 @@ public struct CallOptions: Sendable {
     public var priority: UInt8?
     /// Headers of the caller's own, which the task sees in ``TaskContext/headers``.
     public var headers: MessageHeaders
+    /// Whether and when this call runs again if it fails, in place of the task's policy.
+    ///
+    /// The policy's `shouldRetry` does not travel: which errors are worth another attempt is the task's to say.
+    public var retry: RetryPolicy?
     /// How long sending is tried, reconnecting and repeating under the same id included.
     public var publishTimeout: Duration?
     /// Whether no result is wanted; `nil` leaves it to the task.
@@ -41,6 +45,7 @@ public struct CallOptions: Sendable {
         expiresAt: Date? = nil,
         priority: UInt8? = nil,
         headers: MessageHeaders = [:],
+        retry: RetryPolicy? = nil,
         publishTimeout: Duration? = nil,
         ignoresResult: Bool? = nil,
         timeLimit: Duration? = nil,
@@ -55,6 +60,7 @@ public struct CallOptions: Sendable {
         self.expiresAt = expiresAt
         self.priority = priority
         self.headers = headers
+        self.retry = retry
         self.publishTimeout = publishTimeout
         self.ignoresResult = ignoresResult
         self.timeLimit = timeLimit
