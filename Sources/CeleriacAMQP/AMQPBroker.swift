@@ -176,29 +176,26 @@ public final class AMQPBroker: Broker {
         on connection: AMQPConnection,
         before deadline: ContinuousClock.Instant
     ) async throws(AMQPError) -> AMQPChannel {
+        if let ready = state.withLock({ state -> AMQPChannel? in
+            Self.enter(connection, &state)
+            return state.declared.covers(route, isDelayed: isDelayed) ? state.publishChannel : nil
+        }), ready.closeReason == nil {
+            return ready
+        }
         let key = SetupKey(
             connection: ObjectIdentifier(connection),
             queue: route.queue?.name,
             routingKey: route.routingKey,
             isDelayed: isDelayed
         )
-        let ready: Result<AMQPChannel, AMQPError>?
-        let setup: SharedAttempt<AMQPChannel>
-        (ready, setup) = state.withLock { state in
-            Self.enter(connection, &state)
-            if let channel = state.publishChannel, channel.closeReason == nil,
-                state.declared.covers(route, isDelayed: isDelayed)
-            {
-                return (.success(channel), SharedAttempt())
-            }
-            if let running = state.setups[key] { return (nil, running.attempt) }
+        let setup = state.withLock { state in
+            if let running = state.setups[key] { return running.attempt }
             let attempt = SharedAttempt<AMQPChannel>()
             // Ends with the broker's answers or with the connection; `close` waits for it.
             let task = Task { await setUp(key, route, connection, attempt) }
             state.setups[key] = (attempt, task)
-            return (nil, attempt)
+            return attempt
         }
-        if let ready { return try ready.get() }
         return try await setup.value(before: deadline)
     }
 

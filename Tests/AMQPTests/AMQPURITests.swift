@@ -46,7 +46,7 @@ import Testing
             "canary", "http://u:canary@h", "amqp://u:canary@h:0", "amqp://u:canary@h:65536", "amqp://u:canary@h:x",
             "amqp://u:canary@[::1", "amqp://u:canary@::1", "amqp://u:canary%4@h", "amqp://u:canary%zz@h",
             "amqp://u:canary%ff@h", "amqp://u:canary@h/a/b", "amqp://u:canary@h?heartbeat=x", "amqp://u:can@ry@h",
-            "amqp://u:canary@h?channel_max=65536", "amqp://u:canary#@h",
+            "amqp://u:canary@h?channel_max=65536", "amqp://u:canary#@h", "amqp://u:123/canary@h",
         ]
     )
     func refused(_ text: String) {

@@ -184,8 +184,8 @@ import Testing
     func renewal() async throws {
         let drivers = ScriptedDrivers()
         let app = drivers.app()
-        let task = app.task("t", options: .init(unique: .init(lease: .milliseconds(300)))) { (x: Int) in
-            while drivers.steps.count(where: { $0 == .renewed }) < 3 { try await Task.sleep(for: .milliseconds(5)) }
+        let task = app.task("t", options: .init(unique: .init(lease: .seconds(6)))) { (x: Int) in
+            while drivers.steps.count(where: { $0 == .renewed }) < 2 { try await Task.sleep(for: .milliseconds(5)) }
             return x
         }
         let handle = try await task.delay(1)

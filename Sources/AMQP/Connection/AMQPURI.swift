@@ -52,6 +52,10 @@ public struct AMQPURI: Hashable, Sendable {
         if let slash = rest.firstIndex(of: "/") {
             let path = rest[rest.index(after: slash)...]
             guard !path.contains("/") else { throw Self.invalid("its virtual host contains a slash; write / as %2f") }
+            guard !path.contains("@") || rest[..<slash].contains("@") else {
+                // Else the rest of such a password would pass for the virtual host, which is no secret.
+                throw Self.invalid("its login contains a slash; write / as %2f")
+            }
             if !path.isEmpty { virtualHost = try Self.decoded(path, "virtual host") }
             rest = rest[..<slash]
         }
