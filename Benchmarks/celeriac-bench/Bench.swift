@@ -126,7 +126,9 @@ import Synchronization
         let window = min(1000, count)
         try await withThrowingTaskGroup(of: Void.self) { group in
             for lane in 0..<window {
-                group.addTask { for number in stride(from: lane, to: count, by: window) { try await nothing.delay(number) } }
+                group.addTask {
+                    for number in stride(from: lane, to: count, by: window) { try await nothing.delay(number) }
+                }
             }
             try await group.waitForAll()
         }

@@ -13,7 +13,9 @@ final class RedisResultBackend: ResultBackend {
 
     private static func key(of task: TaskID) -> String { "celery-task-meta-\(task)" }
 
-    /// Stores and announces in one step. A stored success stays as it is, and a stored end gives way to another end only:
+    /// Stores and announces in one step.
+    ///
+    /// A stored success stays as it is, and a stored end gives way to another end only:
     /// the retry of a task may have failed for good before the first run's `RETRY` arrives.
     ///
     /// A document begins with its status, so the check needs no JSON: Python writes a space after the colon, others may not.

@@ -33,7 +33,11 @@ final class RedisLink: Sendable {
         do {
             parsed = try RedisURL(url.secret)
         } catch {
-            throw CeleriacError(.configuration, "the Redis URL \(url) cannot be used: \(error.message)", underlying: error)
+            throw CeleriacError(
+                .configuration,
+                "the Redis URL \(url) cannot be used: \(error.message)",
+                underlying: error
+            )
         }
         var configuration = RedisConfiguration(parsed)
         configuration.clientName = clientName

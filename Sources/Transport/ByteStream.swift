@@ -1,7 +1,7 @@
 internal import CShims
 internal import Glibc
 
-/// What a stream tells its owner. Every call comes on the stream's event loop.
+/// What a stream tells its owner, always on the stream's event loop.
 package protocol ByteStreamHandler: AnyObject, Sendable {
     /// Takes octets from the front of what has arrived and not yet been taken.
     ///
@@ -77,7 +77,9 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
         input.deallocate()
     }
 
-    /// Begins to deliver events. The handler is kept until it has been told of the end.
+    /// Begins to deliver events.
+    ///
+    /// The handler is kept until it has been told of the end.
     package func start(_ handler: any ByteStreamHandler) {
         loop.preconditionOnLoop()
         guard state == .open, self.handler == nil else { return }
@@ -124,7 +126,7 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
         }
     }
 
-    /// Sends what was queued, as far as the kernel takes it. Called by the loop at the end of a turn.
+    /// Sends what was queued, as far as the kernel takes it; called by the loop at the end of a turn.
     func flush() {
         isFlushScheduled = false
         guard state != .closed else { return }

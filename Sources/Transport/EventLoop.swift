@@ -49,7 +49,7 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
     private var unflushed: [ByteStream] = []
     private var batch: [Work] = []
 
-    /// Starts the thread. It lives as long as the process.
+    /// Starts the thread, which lives as long as the process.
     package init(name: StaticString) {
         self.name = name
         epoll = epoll_create1(Int32(celeriac_epoll_cloexec))

@@ -65,7 +65,8 @@ struct ConnectingTests {
             let queue = try await second.declareQueue(durable: false, exclusive: true).name
             let consumer = try await second.consume(queue)
             let missing = TestBroker.uniqueName("missing")
-            async let pending = failure { try await first.setPrefetch(10) }
+            // Answered before the channel is closed or failed with it: either way it must end.
+            async let pending: Void? = try? first.setPrefetch(10)
             let error = await failure { _ = try await first.declareQueue(missing, passive: true) }
             #expect(error?.code == .notFound)
             #expect(error?.replyCode == 404)

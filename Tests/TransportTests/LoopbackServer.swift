@@ -47,7 +47,8 @@ final class LoopbackServer: Sendable {
             while true {
                 let connection = accept(descriptor, nil, nil)
                 guard connection >= 0 else {
-                    close(descriptor)  // here and not in deinit: the number must not be reused while this thread accepts
+                    // Here and not in deinit: the number must not be reused while this thread accepts.
+                    close(descriptor)
                     return
                 }
                 onThread {
@@ -77,7 +78,8 @@ func onThread(_ body: @escaping @Sendable () -> Void) {
         &thread,
         nil,
         {
-            Unmanaged<ThreadBody>.fromOpaque($0!).takeRetainedValue().run()
+            guard let context = $0 else { return nil }
+            Unmanaged<ThreadBody>.fromOpaque(context).takeRetainedValue().run()
             return nil
         },
         Unmanaged.passRetained(ThreadBody(body)).toOpaque()

@@ -2,7 +2,9 @@ public import FoundationEssentials
 
 /// How one call is sent; what is left out comes from the task, then from the application.
 public struct CallOptions: Sendable {
-    /// The call's id; a new UUID if `nil`. Sending twice with one id is how a caller repeats an indeterminate publish.
+    /// The call's id; a new UUID if `nil`.
+    ///
+    /// Sending twice with one id is how a caller repeats an indeterminate publish.
     public var id: TaskID?
     /// The queue.
     public var queue: QueueName?

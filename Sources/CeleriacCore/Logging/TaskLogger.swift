@@ -21,7 +21,9 @@ public enum LogLevel: String, Sendable, Comparable, CaseIterable {
     private var severity: Int { Self.allCases.firstIndex(of: self) ?? 0 }
 }
 
-/// Where log lines go. The verbs and the order of arguments are swift-log's, so that forwarding to it takes a few lines.
+/// Where log lines go.
+///
+/// The verbs and the order of arguments are swift-log's, so that forwarding to it takes a few lines.
 public protocol LogSink: Sendable {
     /// Writes one line; called from any thread.
     func log(level: LogLevel, message: String, metadata: [(String, String)], label: String)

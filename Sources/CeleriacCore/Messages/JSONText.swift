@@ -83,7 +83,7 @@ package struct JSONObjectWriter {
         text.reserveCapacity(capacity)
     }
 
-    /// Adds a member whose value is JSON already. The name needs no escaping.
+    /// Adds a member whose value is JSON already; the name needs no escaping.
     package mutating func add(_ name: StaticString, json: [UInt8]) {
         begin(name)
         text += json

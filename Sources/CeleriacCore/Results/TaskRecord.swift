@@ -64,7 +64,15 @@ public struct TaskRecord: Sendable, Hashable {
         result.add("exc_type", failure.type)
         result.add("exc_message", json: JSONText.array(failure.arguments.map(JSONText.value)))
         result.add("exc_module", failure.module)
-        self.init(task: task, state: state, result: result.finished(), failure: failure, at: now, group: group, parent: parent)
+        self.init(
+            task: task,
+            state: state,
+            result: result.finished(),
+            failure: failure,
+            at: now,
+            group: group,
+            parent: parent
+        )
     }
 
     private init(

@@ -1,6 +1,8 @@
 internal import Synchronization
 
-/// The worker's slots: how many task bodies may run at once. Waiters are served in order.
+/// The worker's slots: how many task bodies may run at once.
+///
+/// Waiters are served in order.
 final class Slots: Sendable {
     private struct State {
         var free: Int
