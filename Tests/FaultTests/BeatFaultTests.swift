@@ -37,6 +37,30 @@ extension FaultTests.Processes {
         }
     }
 
+    @Test("A beat whose servers restart makes up for every slot, each under one task id")
+    func restartedServers() async throws {
+        try await Fleet.withServers { fleet, servers in
+            let interval = 250
+            _ = try await fleet.worker()
+            let beat = try fleet.start("beat", ["beat"], environment: ["FLEET_SCHEDULE_MS": String(interval)])
+            try await emitted(8, by: beat, fleet)
+            for (kind, ending) in [(ServerPair.Kind.rabbitMQ, ServerPair.Ending.kill), (.redis, .stop)] {
+                try await servers.end(kind, by: ending)
+                try await servers.start(kind)
+                try await emitted(20, by: beat, fleet)
+            }
+            beat.send(SIGTERM)
+            #expect(try await beat.wait(within: .seconds(20)) == .exit(0), "\(beat.transcript)")
+
+            let emitted = Set(slots("emitted", fleet))
+            try await eventually("every slot emitted is run") { emitted.isSubset(of: slots("ticked", fleet)) }
+            let every = times(of: "every", emitted)
+            #expect(zip(every, every.dropFirst()).allSatisfy { $1 - $0 == interval }, "\(every)")
+            let ticks = Dictionary(grouping: fleet.journal.lines("ticked"), by: \.key)
+            #expect(ticks.values.allSatisfy { Set($0.flatMap(\.more)).count == 1 }, "a slot has one task id")
+        }
+    }
+
     /// The slot under way when the leader died may have been emitted without its note; then its successor emitted it
     /// again under the same id.
     private func expectOneTaskPerSlot(_ fleet: Fleet, leader: Int32) async throws {
