@@ -26,7 +26,10 @@ struct JSONValueTests {
         #expect(JSONValue.null.object == nil)
     }
 
-    @Test("Encodes to the text it came from", arguments: [#"{"a":[1,null,true,"x",{"b":[]}]}"#, "[]", "\"x\"", "-7"])
+    @Test(
+        "Encodes to the text it came from",
+        arguments: [#"{"a": [1, null, true, "x, \"y\": \\", {"b": []}]}"#, "[]", "\"x\"", "-7"]
+    )
     func roundTrip(_ text: String) throws {
         let value = try PayloadCoding.decode(JSONValue.self, from: Array(text.utf8))
         #expect(String(decoding: try PayloadCoding.encode(value), as: UTF8.self) == text)

@@ -113,10 +113,10 @@ struct PayloadCodingTests {
     @Test("Writes dates and octets in envelopes that it reads again")
     func writtenEnvelopes() throws {
         let date = Date(timeIntervalSince1970: 1_767_323_045)
-        #expect(try encode(date) == #"{"__type__":"datetime","__value__":"2026-01-02T03:04:05+00:00"}"#)
+        #expect(try encode(date) == #"{"__type__": "datetime", "__value__": "2026-01-02T03:04:05+00:00"}"#)
         #expect(try decode(encode(date)) == date)
         let data = Data([0, 255, 254])
-        #expect(try encode(data) == #"{"__type__":"base64","__value__":"AP\/+"}"#.replacing(#"\/"#, with: "/"))
+        #expect(try encode(data) == #"{"__type__": "base64", "__value__": "AP\/+"}"#.replacing(#"\/"#, with: "/"))
         #expect(try decode(encode(data)) == data)
     }
 

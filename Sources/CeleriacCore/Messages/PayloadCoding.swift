@@ -39,10 +39,35 @@ package enum PayloadCoding {
         do {
             let encoder = encoder()
             if sortedKeys { encoder.outputFormatting.insert(.sortedKeys) }
-            return [UInt8](try encoder.encode(value))
+            return spaced(try encoder.encode(value))
         } catch {
             throw CeleriacError(.invalidPayload, "cannot encode a \(Value.self) as JSON: \(error)", underlying: error)
         }
+    }
+
+    /// The same text with a space after each comma and colon, as Python writes it: bodies are then equal octet for octet.
+    private static func spaced(_ json: Data) -> [UInt8] {
+        var text: [UInt8] = []
+        text.reserveCapacity(json.count + json.count / 4)
+        var isInString = false
+        var isEscaped = false
+        for octet in json {
+            text.append(octet)
+            if isInString {
+                if isEscaped {
+                    isEscaped = false
+                } else if octet == UInt8(ascii: "\\") {
+                    isEscaped = true
+                } else if octet == UInt8(ascii: "\"") {
+                    isInString = false
+                }
+            } else if octet == UInt8(ascii: "\"") {
+                isInString = true
+            } else if octet == UInt8(ascii: ",") || octet == UInt8(ascii: ":") {
+                text.append(UInt8(ascii: " "))
+            }
+        }
+        return text
     }
 
     private static func encoder() -> JSONEncoder {
