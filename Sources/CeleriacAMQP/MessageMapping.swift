@@ -45,9 +45,10 @@ extension FieldTable {
 
 extension MessageHeaders {
     init(_ table: FieldTable) {
-        let fields = table.fields
-        self.init(capacity: fields.count)
-        for field in fields { append(field.name, HeaderValue(field.value)) }
+        self.init(capacity: 24)  // a task message has twenty, and some of its caller's own
+        var headers = self
+        table.forEachField { headers.append($0, HeaderValue($1)) }
+        self = headers
     }
 }
 

@@ -177,7 +177,7 @@ import Testing
             )
         }
         let (_, statistics) = try await withWorker(app, events: events) { worker in
-            while worker.statistics.deadLettered < 2 { await Task.yield() }
+            while worker.statistics.deadLettered < 2 { try await turn() }
         }
         #expect(statistics.deadLettered == 2)
         #expect(try await broker.depth(of: "celery.dlq") == 2)

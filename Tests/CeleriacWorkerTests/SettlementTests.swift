@@ -51,7 +51,7 @@ import Testing
             let (app, _) = try await queued(ending, on: drivers)
             drivers.begin()
             try await withWorker(app) { _ async throws in
-                while !drivers.steps.contains(.acknowledged) { await Task.yield() }
+                while !drivers.steps.contains(.acknowledged) { try await turn() }
             }
             #expect(drivers.steps.filter { $0 != .renewed } == ending.steps, "\(ending)")
         }
@@ -61,25 +61,36 @@ import Testing
     func failures() async throws {
         for ending in Ending.allCases {
             for (index, refused) in ending.steps.enumerated() {
-                guard refused != .acknowledged, refused != .freed else { continue }
+                guard refused != .acknowledged, refused != .freed, refused != .stored("RETRY") else { continue }
                 let drivers = ScriptedDrivers()
                 let (app, _) = try await queued(ending, on: drivers)
                 drivers.begin(refusing: [refused])
                 try await withWorker(app) { worker async throws in
-                    while !drivers.steps.contains(refused) { await Task.yield() }
+                    while !drivers.steps.contains(refused) { try await turn() }
                     // Told to stop, it gives back at once instead of after its pause.
                     worker.shutDown()
-                    while !drivers.steps.contains(.returned) { await Task.yield() }
+                    while !drivers.steps.contains(.returned) { try await turn() }
                 }
                 let expected = Array(ending.steps[...index]) + [.returned]
                 #expect(drivers.steps.filter { $0 != .renewed } == expected, "\(ending) at \(refused)")
                 drivers.begin()
                 try await withWorker(app) { _ async throws in
-                    while !drivers.steps.contains(.acknowledged) { await Task.yield() }
+                    while !drivers.steps.contains(.acknowledged) { try await turn() }
                 }
                 #expect(drivers.steps.filter { $0 != .renewed } == ending.steps, "\(ending) after \(refused)")
             }
         }
+    }
+
+    @Test("A retry that cannot be recorded is queued once all the same")
+    func unrecordedRetry() async throws {
+        let drivers = ScriptedDrivers()
+        let (app, _) = try await queued(.retry, on: drivers)
+        drivers.begin(refusing: [.stored("RETRY")])
+        try await withWorker(app) { _ async throws in
+            while !drivers.steps.contains(.acknowledged) { try await turn() }
+        }
+        #expect(drivers.steps.filter { $0 != .renewed } == Ending.retry.steps)
     }
 
     @Test("A message that cannot be settled comes again until it can be")
@@ -104,7 +115,7 @@ import Testing
         drivers.begin(refusing: [.freed])
         let (_, statistics) = try await withWorker(app) { _ async throws in
             _ = try await app.handle(id).value(within: .seconds(20))
-            while !drivers.steps.contains(.acknowledged) { await Task.yield() }
+            while !drivers.steps.contains(.acknowledged) { try await turn() }
         }
         #expect(statistics.succeeded == 1)
         #expect(statistics.givenBack == 0)

@@ -17,7 +17,7 @@ import Testing
         var handles: [TaskHandle<Int>] = []
         for _ in 0..<10 { handles.append(try await work.delay()) }
         async let running: Void = worker.run()
-        while started.value < 2 { await Task.yield() }
+        while started.value < 2 { try await turn() }
         worker.shutDown()
         await events.wait { if case .stopping = $0 { true } else { false } }
         gate.update { $0 = true }
@@ -42,7 +42,7 @@ import Testing
         let handle = try await work.delay()
         let worker = Worker(app, configuration: .init(concurrency: 1, grace: .milliseconds(5)))
         async let running: Void = worker.run()
-        while runs.value.isEmpty { await Task.yield() }
+        while runs.value.isEmpty { try await turn() }
         worker.shutDown()
         try await running
         #expect(worker.statistics == WorkerStatistics(givenBack: 1))
@@ -62,7 +62,7 @@ import Testing
         _ = try await deaf.delay()
         let worker = Worker(app, configuration: .init(concurrency: 1, grace: .milliseconds(1)))
         async let running: Void = worker.run()
-        while !started.value { await Task.yield() }
+        while !started.value { try await turn() }
         worker.stopNow()
         try await running
         gate.update { $0 = true }
@@ -80,7 +80,7 @@ import Testing
         _ = try await slow.delay()
         let worker = Worker(app, configuration: .init(concurrency: 1))
         let running = Task { try await worker.run() }
-        while !started.value { await Task.yield() }
+        while !started.value { try await turn() }
         running.cancel()
         try await running.value
         #expect(try await app.drivers().broker.depth(of: "celery") == 1)

@@ -47,16 +47,25 @@ public struct FieldTable: Sendable {
         switch storage {
         case .fields(let fields): return fields
         case .encoded(let octets):
-            return octets.withUnsafeBytes { bytes in
+            var fields: [(name: String, value: FieldValue)] = []
+            fields.reserveCapacity(octets.count / 16)
+            forEachField { fields.append(($0, $1)) }
+            return fields
+        }
+    }
+
+    /// Calls back with each field, decoded, in order.
+    package func forEachField(_ body: (String, FieldValue) -> Void) {
+        switch storage {
+        case .fields(let fields): for field in fields { body(field.name, field.value) }
+        case .encoded(let octets):
+            octets.withUnsafeBytes { bytes in
                 var cursor = Cursor(bytes)
-                var fields: [(name: String, value: FieldValue)] = []
-                fields.reserveCapacity(bytes.count / 16)
                 // The octets were validated on arrival, so nothing is left to throw; the loop still ends if it did.
                 while !cursor.isAtEnd, let name = try? cursor.shortString(), let value = try? FieldValue(from: &cursor)
                 {
-                    fields.append((name, value))
+                    body(name, value)
                 }
-                return fields
             }
         }
     }

@@ -118,8 +118,11 @@ private struct JSONTraits {
         while index < bytes.endIndex {
             switch bytes[index] {
             case UInt8(ascii: "\""):
-                if bytes[(index + 1)...].starts(with: Self.marker) { mayHoldEnvelopes = true }
                 index += 1
+                if index < bytes.endIndex, bytes[index] == UInt8(ascii: "_"), bytes[index...].starts(with: Self.marker)
+                {
+                    mayHoldEnvelopes = true
+                }
                 while index < bytes.endIndex, bytes[index] != UInt8(ascii: "\"") {
                     index += bytes[index] == UInt8(ascii: "\\") ? 2 : 1
                 }

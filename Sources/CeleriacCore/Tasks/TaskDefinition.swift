@@ -33,14 +33,24 @@ public struct TaskDefinition<Output: Codable & Sendable, each Argument: Codable 
                 options: options,
                 type: "(\(types.joined(separator: ", "))) -> \(Output.self)"
             ) { context, body in
-                let call = try TaskRegistration.decode(
-                    PositionalBody<repeat each Argument>.self,
-                    from: body,
-                    parameters: parameters
-                )
-                return try PayloadCoding.encode(try await perform(context, repeat each call.arguments))
+                let arguments = try Self.arguments(of: body, parameters)
+                return try PayloadCoding.encode(try await perform(context, repeat each arguments))
             }
         )
+    }
+
+    private static func arguments(of body: [UInt8], _ parameters: [String]) throws -> (repeat each Argument) {
+        if let positional = Payload.positionalAlone(in: body),
+            let plain = try? PayloadCoding.decode(PlainArguments<repeat each Argument>.self, from: positional)
+        {
+            return plain.arguments
+        }
+        let call = try TaskRegistration.decode(
+            PositionalBody<repeat each Argument>.self,
+            from: body,
+            parameters: parameters
+        )
+        return call.arguments
     }
 
     /// Describes one call without sending it.

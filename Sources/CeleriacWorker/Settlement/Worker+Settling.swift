@@ -79,11 +79,8 @@ extension Worker {
         guard await republish(next, delay: delay, delivery.queue, drivers) else {
             return await giveBackLater(delivery, message.id)
         }
-        if let ttl {
-            guard await store(record(of: next, .retry, failure), ttl: ttl, drivers) else {
-                return await giveBackLater(delivery, message.id)
-            }
-        }
+        // The next run is queued already: giving the message back for want of this record would queue it once more.
+        if let ttl { _ = await store(record(of: next, .retry, failure), ttl: ttl, drivers) }
         delivery.acknowledge()
         emit(.retried(context, failure, after: delay))
         logger.notice("task will be retried", metadata: describe(message, failure) + [("after", "\(delay)")])
@@ -198,7 +195,7 @@ extension Worker {
             return true
         } catch {
             logger.error(
-                "cannot store a result; giving the message back",
+                "cannot store a result",
                 metadata: [("id", record.task.rawValue), ("error", error.description)]
             )
             return false
