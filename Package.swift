@@ -63,7 +63,7 @@ let package = Package(
         suite("ContractTests", ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "TestSupport"]),
         suite("CeleriacWorkerTests", ["CeleriacWorker"]),
         suite("RedisTests", ["Redis", "Transport"]),
-        suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore"]),
+        suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore", "TestSupport"]),
         suite("AMQPTests", ["AMQP"]),
         suite("CeleriacAMQPTests", ["AMQP", "CeleriacAMQP", "CeleriacCore", "TestSupport"]),
         suite("AMQPIntegrationTests", ["AMQP"]),

@@ -2,6 +2,7 @@ import CeleriacBeat
 import CeleriacCore
 import FoundationEssentials
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite("Beat", .timeLimit(.minutes(1))) struct BeatTests {
