@@ -9,7 +9,8 @@ set -euo pipefail
 
 root=$(dirname "$(dirname "$(realpath "$0")")")
 cache=${CELERIAC_CACHE:-$root/.cache}
-mirror=${DEBIAN_MIRROR:-$(apt-cache policy | awk "/ bookworm.main / && !found { print \$2; found = 1 }")}
+# The mirror this machine uses itself.
+mirror=${DEBIAN_MIRROR:-$(apt-cache policy | awk '/ bookworm\/main / && !found { print $2; found = 1 }')}
 (($#)) || set -- demo
 
 fail() {
@@ -18,6 +19,7 @@ fail() {
 }
 ((EUID == 0)) || fail "only root can make a Debian root"
 command -v debootstrap >/dev/null || fail "debootstrap is missing"
+[[ $mirror ]] || fail "no Debian mirror is known: set DEBIAN_MIRROR"
 toolchain=$(dirname "$(dirname "$(realpath "$(command -v swift)")")")
 [[ -x $toolchain/bin/swift-frontend ]] || fail "no Swift toolchain in $toolchain"
 
