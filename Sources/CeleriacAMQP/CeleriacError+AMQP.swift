@@ -35,7 +35,7 @@ extension AMQPError {
     /// Whether trying again cannot help: the address, the login or the virtual host is wrong.
     var isPermanent: Bool {
         switch code {
-        case .invalidURI, .tlsUnavailable, .accessRefused, .virtualHostRefused, .foreignProtocol: true
+        case .invalidURI, .invalidArgument, .tlsUnavailable, .accessRefused, .virtualHostRefused, .foreignProtocol: true
         default: false
         }
     }

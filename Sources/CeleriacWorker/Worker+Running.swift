@@ -20,7 +20,7 @@ extension Worker {
             await expire(message, delivery, drivers)
         case .deadLetter(let reason, let failure, let id):
             let lock = UniqueLock(headers: delivery.message.headers)
-            await deadLetter(reason, failure, id: id, lock: lock, context: nil, delivery, drivers)
+            await deadLetter(reason, failure, id: id, lock: lock, delivery, drivers)
         }
     }
 

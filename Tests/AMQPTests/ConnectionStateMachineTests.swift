@@ -117,6 +117,17 @@ import Transport
         #expect(error.map { "\($0)".contains("canary") } == false)
     }
 
+    @Test("What a server does wrong is told to it in a text that fits the wire, whatever it is made of")
+    func longReplyText() throws {
+        var machine = machine(after: [Self.start, Self.tune, .connectionOpenOk])
+        let action = machine.failed(.unexpectedFrame(String(repeating: "👩‍👩‍👧‍👦", count: 300)))
+        guard case .fail(_, send: .connectionClose(let close)?) = action else {
+            Issue.record("the connection is not closed: \(action)")
+            return
+        }
+        #expect(close.replyText.utf8.count <= 255)
+    }
+
     @Test("Closing is answered, and only the answer matters")
     func closing() {
         var machine = machine(after: [Self.start, Self.tune, .connectionOpenOk])

@@ -47,6 +47,22 @@ import Testing
         #expect(await connectError(broker)?.code == .accessRefused)
     }
 
+    @Test("A virtual host that does not fit the wire is an error of the connect, not a trap")
+    func endlessVirtualHost() async throws {
+        let broker = FakeBroker { peer in
+            peer.readProtocolHeader()
+            peer.send(WireBytes.start)
+            peer.expect("connection.start-ok")
+            peer.send(WireBytes.tune)
+            peer.drain()
+        }
+        var uri = broker.uri
+        uri.virtualHost = String(repeating: "v", count: 300)
+        let error = await #expect(throws: AMQPError.self) { try await AMQPConnection.connect(to: uri) }
+        #expect(error?.code == .invalidArgument)
+        #expect(error?.message.contains("300 octets") == true)
+    }
+
     @Test("Cancelling a connect ends it at once")
     func cancelledConnect() async throws {
         let broker = FakeBroker { $0.drain() }
@@ -231,16 +247,20 @@ import Testing
 }
 
 enum WireBytes {
-    static var start: [UInt8] {
-        var bytes: [UInt8] = []
-        let start = AMQP.Method.ConnectionStart(
-            versionMajor: 0,
-            versionMinor: 9,
-            serverProperties: [:],
-            mechanisms: "PLAIN",
-            locales: "en_US"
+    static let start = octets(
+        .connectionStart(
+            .init(versionMajor: 0, versionMinor: 9, serverProperties: [:], mechanisms: "PLAIN", locales: "en_US")
         )
-        try? FrameEncoder.method(.connectionStart(start), channel: 0, into: &bytes)
+    )
+    static let tune = octets(.connectionTune(.init(channelMax: 2047, frameMax: 131_072, heartbeat: 60)))
+
+    private static func octets(_ method: AMQP.Method) -> [UInt8] {
+        var bytes: [UInt8] = []
+        do {
+            try FrameEncoder.method(method, channel: 0, into: &bytes)
+        } catch {
+            Issue.record("\(method.name) cannot be encoded: \(error)")
+        }
         return bytes
     }
 }

@@ -206,12 +206,14 @@ public actor AMQPConnection {
         }
     }
 
+    /// Sends a method of the conversation itself; without it there is none, so one that cannot be encoded, such as an
+    /// opening with an endless virtual host, ends the connection.
     func send(_ method: Method, on channel: UInt16) {
         do throws(FrameError) {
             try trySend(method, on: channel)
         } catch {
-            // Only callers' arguments can be too long, and those go through `trySend`.
-            preconditionFailure("\(method.name) cannot be encoded: \(error)")
+            end(AMQPError(.invalidArgument, "\(method.name) cannot be encoded: \(error)", underlying: error))
+            stream.abort(TransportError(.closed, "gave up the conversation with \(stream.peer)"))
         }
     }
 

@@ -256,7 +256,8 @@ package struct ConnectionStateMachine: Sendable {
         case .awaitingTune, .awaitingOpenOk, .open:
             let close = Method.ConnectionClose(
                 replyCode: error.replyCode,
-                replyText: String("\(error)".prefix(200)),
+                // A short string has 255 octets; a character cut in two grows by its replacement.
+                replyText: String(decoding: "\(error)".utf8.prefix(240), as: UTF8.self),
                 classID: 0,
                 methodID: 0
             )

@@ -51,7 +51,7 @@ extension Worker {
                 drivers
             )
         case .deadLetter(let reason, let failure):
-            await deadLetter(reason, failure, id: message.id, lock: lock, context: context, delivery, drivers)
+            await deadLetter(reason, failure, id: message.id, lock: lock, delivery, drivers)
         case .ignored:
             await release(lock, of: message.id, drivers)
             delivery.acknowledge()
@@ -118,7 +118,6 @@ extension Worker {
         _ failure: TaskFailure,
         id: TaskID?,
         lock: UniqueLock?,
-        context: TaskContext?,
         _ delivery: consuming Delivery,
         _ drivers: Drivers
     ) async {
