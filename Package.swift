@@ -58,7 +58,8 @@ let package = Package(
         program("celeriac-bench", at: "Benchmarks/celeriac-bench", ["Celeriac", "CeleriacCore"]),
 
         .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
-        suite("TransportTests", ["Transport"]),
+        .target(name: "TLSSupport", path: "Tests/TLSSupport", exclude: ["make-certificates.sh"], swiftSettings: settings),
+        suite("TransportTests", ["Transport", "COpenSSL", "TLSSupport"]),
         suite("CeleriacTests", ["Celeriac", "quickstart"]),
         suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),
         suite("ContractTests", ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "TestSupport"]),

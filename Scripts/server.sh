@@ -1,13 +1,18 @@
 #!/usr/bin/env bash
 # Runs one private RabbitMQ or Redis whose whole state lives in a directory.
 #
-#   server.sh start|stop|kill|restart|pid|url rabbitmq|redis DIRECTORY
+#   server.sh start|stop|kill|restart|pid|url|tls-url rabbitmq|redis DIRECTORY
 #   server.sh clear DIRECTORY
 #
 # start    makes the directory if need be, waits until the server answers and prints its URL. A free loopback port is
 #          chosen the first time and kept in the directory, so that the next start has the same URL and the same data.
 # stop     ends it in good order;  kill  ends it with SIGKILL, as a crash would;  restart  is stop, then start.
-# pid, url print what is running.
+# pid, url, tls-url print what is running.
+#
+# With CELERIAC_RABBITMQ_TLS, a directory with ca.pem, server.pem and server.key, RabbitMQ also speaks TLS on a port of
+# its own. It then asks for client certificates, does without them, and lets their common names in by EXTERNAL.
+# With CELERIAC_REDIS_TLS, likewise, Redis also speaks TLS, with or without client certificates.
+#
 # clear    kills every server in the directory and beneath it, and removes the directory.
 #
 # Both kinds may share one directory. Servers that something else started are never touched.
@@ -18,12 +23,12 @@ fail() {
     exit 1
 }
 usage() {
-    echo "usage: ${0##*/} start|stop|kill|restart|pid|url rabbitmq|redis DIRECTORY, or clear DIRECTORY" >&2
+    echo "usage: ${0##*/} start|stop|kill|restart|pid|url|tls-url rabbitmq|redis DIRECTORY, or clear DIRECTORY" >&2
     exit 64
 }
 
 case ${1:-} in
-    start | stop | kill | restart | pid | url)
+    start | stop | kill | restart | pid | url | tls-url)
         (($# == 3)) || usage
         action=$1 kind=$2
         case $kind in rabbitmq | redis) ;; *) usage ;; esac
@@ -118,10 +123,24 @@ url() {
     esac
 }
 
+tls_url() {
+    [[ -s $state/tls-port ]] || fail "$kind in $state speaks no TLS"
+    case $kind in
+        redis) echo "rediss://127.0.0.1:$(<"$state/tls-port")/0" ;;
+        rabbitmq) echo "amqps://guest:guest@127.0.0.1:$(<"$state/tls-port")/%2F" ;;
+    esac
+}
+
 launch_redis() { # PORT
+    local tls=()
+    if [[ ${CELERIAC_REDIS_TLS:-} ]]; then
+        tls=(--tls-port "$(port_for tls-port)" --tls-ca-cert-file "$CELERIAC_REDIS_TLS/ca.pem"
+            --tls-cert-file "$CELERIAC_REDIS_TLS/server.pem" --tls-key-file "$CELERIAC_REDIS_TLS/server.key"
+            --tls-auth-clients optional)
+    fi
     launch "$state/pid" "$state/log" env -i PATH="$PATH" redis-server \
         --port "$1" --bind 127.0.0.1 --dir "$state" --daemonize no \
-        --save '' --appendonly yes --appendfsync everysec
+        --save '' --appendonly yes --appendfsync everysec "${tls[@]}"
 }
 
 launch_rabbitmq() { # PORT
@@ -134,6 +153,19 @@ launch_rabbitmq() { # PORT
     : >"$state/environment.conf"
     echo '[].' >"$state/advanced.config"
     printf '%s\n' "listeners.tcp.1 = 127.0.0.1:$1" 'log.file.level = warning' >"$state/rabbitmq.conf"
+
+    if [[ ${CELERIAC_RABBITMQ_TLS:-} ]]; then
+        echo '[rabbitmq_auth_mechanism_ssl].' >"$state/enabled_plugins"
+        printf '%s\n' "listeners.ssl.1 = 127.0.0.1:$(port_for tls-port)" \
+            "ssl_options.cacertfile = $CELERIAC_RABBITMQ_TLS/ca.pem" \
+            "ssl_options.certfile = $CELERIAC_RABBITMQ_TLS/server.pem" \
+            "ssl_options.keyfile = $CELERIAC_RABBITMQ_TLS/server.key" \
+            'ssl_options.verify = verify_peer' 'ssl_options.fail_if_no_peer_cert = false' \
+            'ssl_options.versions.1 = tlsv1.3' 'ssl_options.versions.2 = tlsv1.2' \
+            'ssl_cert_login_from = common_name' \
+            'auth_mechanisms.1 = PLAIN' 'auth_mechanisms.2 = AMQPLAIN' 'auth_mechanisms.3 = EXTERNAL' \
+            'auth_mechanisms.4 = RABBIT-CR-DEMO' >>"$state/rabbitmq.conf"
+    fi
 
     # The name server of Erlang nodes: one of our own, for the system's would outlive us.
     if ! running "$state/epmd.pid" >/dev/null; then
@@ -192,7 +224,7 @@ start() {
         done
         # Somebody else may have taken a port between our choosing and its binding; one that a test relies on must stay.
         [[ $chosen ]] || break
-        rm -f "$state"/{port,epmd-port,dist-port}
+        rm -f "$state"/{port,tls-port,epmd-port,dist-port}
         end KILL "$state/epmd.pid"
     done
     cat "$state/log" >&2
@@ -226,5 +258,6 @@ case $action in
         ;;
     pid) running "$state/pid" || fail "$kind is not running in $state" ;;
     url) url ;;
+    tls-url) tls_url ;;
     clear) clear ;;
 esac

@@ -43,6 +43,8 @@ public actor AMQPConnection {
     var hasSent = false
     var pausedInboxes = 0
     var opening: Waiter<Void>?
+    /// Those who wait for update-secret-ok, in the order of their requests.
+    var secretUpdates: [Waiter<Void>] = []
     var hasEnded = false
 
     static let instances = Atomic<UInt64>(0)
@@ -61,8 +63,8 @@ public actor AMQPConnection {
 
     /// Connects, logs in and agrees on the limits.
     ///
-    /// - Throws: ``AMQPError``: `.unreachable`, `.timedOut`, `.accessRefused`, `.virtualHostRefused`,
-    ///   `.foreignProtocol` and others. Cancelling closes what has come about so far.
+    /// - Throws: ``AMQPError``: `.unreachable`, `.timedOut`, `.tlsFailed`, `.accessRefused`, `.mechanismNotOffered`,
+    ///   `.virtualHostRefused`, `.foreignProtocol` and others. Cancelling closes what has come about so far.
     public static func connect(
         to uri: AMQPURI,
         options: Options = Options()
@@ -71,15 +73,14 @@ public actor AMQPConnection {
         let deadline = ContinuousClock.now + timeout
         let stream: ByteStream
         do throws(TransportError) {
-            stream = try await ByteStream.connect(to: uri.endpoint, timeout: timeout)
+            stream = try await ByteStream.connect(
+                to: uri.endpoint,
+                timeout: timeout,
+                tls: uri.tls,
+                options: options.socket
+            )
         } catch {
-            let code: AMQPError.Code =
-                switch error.code {
-                case .timedOut: .timedOut
-                case .cancelled: .cancelled
-                default: .unreachable
-                }
-            throw AMQPError(code, error.message, underlying: error)
+            throw AMQPError(connecting: error)
         }
         let connection = AMQPConnection(stream: stream, login: options.login(uri), options: options)
         try await connection.open(deadline: deadline)
@@ -195,6 +196,8 @@ public actor AMQPConnection {
             for method in methods { send(method, on: 0) }
             startHeartbeats(.seconds(Int64(tuning.heartbeat)))
         case .opened: opening?.finish(.success(()))
+        case .secretUpdated:
+            if !secretUpdates.isEmpty { secretUpdates.removeFirst().finish(.success(())) }
         case .blocked(let reason): setBlocked(reason)
         case .unblocked:
             setBlocked(nil)
@@ -252,6 +255,8 @@ public actor AMQPConnection {
         heartbeatTimer = nil
         for core in channels.values { perform(core.machine.disconnected(error), on: core) }
         opening?.finish(.failure(error))
+        for waiter in secretUpdates { waiter.finish(.failure(error)) }
+        secretUpdates = []
         let (callbacks, waiters) = shared.withLock { shared in
             shared.closed = error
             defer { (shared.closeCallbacks, shared.closeWaiters, shared.blockedCallbacks) = ([], [], []) }
@@ -267,7 +272,7 @@ public actor AMQPConnection {
         guard interval > .zero else { return }
         let heartbeat = Heartbeat(interval: interval, now: .now)
         self.heartbeat = heartbeat
-        stream.setUserTimeout(interval * 2)
+        if options.socket.userTimeout == nil { stream.setUserTimeout(interval * 2) }
         scheduleTick(heartbeat.period)
     }
 
