@@ -8,8 +8,9 @@
 # server.pem          for localhost, 127.0.0.1 and ::1, with server.key; likewise expired.pem, future.pem, and
 #                     elsewhere.pem for another name, all with the same key
 # self-signed.pem     vouches for itself, with server.key
-# client.pem          the user "celeriac", with client.key, and client-encrypted.key whose passphrase is "canary"
+# client.pem          the user "guest", with client.key, and client-encrypted.key whose passphrase is "canary"
 # client-both.pem     certificate and key in one file
+# nobody.pem          a client whose name no broker knows, with client.key
 # stranger.pem        a client of the other authority, with client.key
 set -euo pipefail
 
@@ -75,7 +76,8 @@ issue elsewhere server.key /CN=elsewhere.example elsewhere ca "$now" "$later"
 issue expired server.key /CN=localhost server ca 20200101000000Z 20200102000000Z
 issue future server.key /CN=localhost server ca 20480101000000Z 20490101000000Z
 openssl req -x509 -config ca.conf -extensions server -key server.key -subj /CN=localhost -days 30 -out self-signed.pem
-issue client client.key /CN=celeriac client ca "$now" "$later"
-issue stranger client.key /CN=celeriac client other-ca "$now" "$later"
+issue client client.key /CN=guest client ca "$now" "$later"
+issue nobody client.key /CN=nobody client ca "$now" "$later"
+issue stranger client.key /CN=guest client other-ca "$now" "$later"
 openssl pkcs8 -topk8 -in client.key -passout pass:canary -out client-encrypted.key
 cat client.pem client.key >client-both.pem

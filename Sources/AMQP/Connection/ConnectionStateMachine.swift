@@ -318,3 +318,8 @@ package struct ConnectionStateMachine: Sendable {
         }
     }
 }
+
+extension ConnectionStateMachine.Login: CustomStringConvertible, CustomReflectable {
+    package var description: String { "login as \(user)" }
+    package var customMirror: Mirror { Mirror(self, children: ["user": user]) }
+}
