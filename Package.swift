@@ -57,6 +57,13 @@ let package = Package(
         program("celeriac-bench", at: "Benchmarks/celeriac-bench", ["Celeriac", "CeleriacCore"]),
 
         .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
+        .target(
+            name: "FaultProxySupport",
+            dependencies: ["CShims"],
+            path: "Tests/FaultProxySupport",
+            swiftSettings: settings
+        ),
+        suite("FaultProxyTests", ["FaultProxySupport"]),
         suite("TransportTests", ["Transport"]),
         suite("CeleriacTests", ["Celeriac", "quickstart"]),
         suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),
