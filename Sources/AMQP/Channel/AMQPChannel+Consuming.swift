@@ -81,7 +81,11 @@ extension AMQPConnection {
             guard let self else { return }
             loop.execute { self.assumeIsolated { $0.resumeReading() } }
         }
-        core.consumers[tag] = ChannelCore.Consumer(inbox: inbox, needsAcknowledgement: !noAck)
+        core.consumers[tag] = ChannelCore.Consumer(
+            inbox: inbox,
+            needsAcknowledgement: !noAck,
+            takesDirectReplies: queue == "amq.rabbitmq.reply-to"
+        )
         if !noAck { begin(.basicQos(.init(prefetchSize: 0, prefetchCount: prefetch)), nil, on: core) }
         do throws(AMQPError) {
             let consume = Method.BasicConsume(

@@ -11,6 +11,8 @@ final class ChannelCore {
     struct Consumer {
         let inbox: ConsumerInbox
         let needsAcknowledgement: Bool
+        /// Whether it consumes RabbitMQ's pseudo-queue for direct replies.
+        let takesDirectReplies: Bool
         /// Set when nobody takes deliveries any more; those on the way go back to their queue.
         var isAbandoned = false
     }

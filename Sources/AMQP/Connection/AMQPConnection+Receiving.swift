@@ -89,9 +89,13 @@ extension AMQPConnection: ByteStreamHandler {
             guard let consumer = core.consumers[method.consumerTag] else {
                 throw .unexpectedMethod("a delivery for consumer \"\(method.consumerTag)\", which is not known")
             }
-            try core.acks.delivered(method.deliveryTag, needsAcknowledgement: consumer.needsAcknowledgement)
+            // RabbitMQ numbers direct replies like the delivery that comes next, so they have no number to settle.
+            let tag = consumer.takesDirectReplies ? 0 : method.deliveryTag
+            if !consumer.takesDirectReplies {
+                try core.acks.delivered(tag, needsAcknowledgement: consumer.needsAcknowledgement)
+            }
             let delivery = AMQPDelivery(
-                tag: DeliveryTag(number: method.deliveryTag, instance: core.instance),
+                tag: DeliveryTag(number: tag, instance: core.instance),
                 isRedelivered: method.isRedelivered,
                 exchange: method.exchange,
                 routingKey: method.routingKey,
@@ -103,7 +107,7 @@ extension AMQPConnection: ByteStreamHandler {
             case .full:
                 pausedInboxes += 1
                 stream.setReading(false)
-            case .refused: giveBack(method.deliveryTag, on: core)
+            case .refused: giveBack(tag, on: core)
             }
         case .return(let method):
             let fingerprint = ConfirmTracker<PublishTicket>.Fingerprint(

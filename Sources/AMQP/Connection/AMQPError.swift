@@ -8,7 +8,7 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
             case invalidURI, tlsUnavailable, unreachable, timedOut, foreignProtocol, accessRefused, virtualHostRefused
             case connectionLost, connectionClosed, heartbeatMissed, closed, protocolViolation, channelClosed, notFound
             case resourceLocked, preconditionFailed, channelLimit, nacked, returned, blocked, bodyTooLarge
-            case consumerCancelled, invalidArgument, cancelled
+            case consumerCancelled, invalidArgument, cancelled, remoteFailure
         }
         private let raw: Raw
 
@@ -60,6 +60,8 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
         public static let invalidArgument = Code(raw: .invalidArgument)
         /// The waiting task was cancelled; only the wait ended.
         public static let cancelled = Code(raw: .cancelled)
+        /// The server of a call failed and said so; ``AMQPError/rpcFailure`` is what it said.
+        public static let remoteFailure = Code(raw: .remoteFailure)
 
         /// The code's name.
         public var description: String { raw.rawValue }
