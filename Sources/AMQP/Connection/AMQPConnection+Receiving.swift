@@ -110,15 +110,7 @@ extension AMQPConnection: ByteStreamHandler {
             case .refused: giveBack(tag, on: core)
             }
         case .return(let method):
-            let fingerprint = ConfirmTracker<PublishTicket>.Fingerprint(
-                exchange: method.exchange,
-                routingKey: method.routingKey,
-                messageID: content.properties.messageID,
-                correlationID: content.properties.correlationID,
-                bodySize: content.body.count
-            )
-            // Without confirmations nobody waits who could be told.
-            _ = core.confirms?.returned(fingerprint, replyCode: method.replyCode, replyText: method.replyText)
+            try returned(method, content, on: core)
         case .getOk(let method):
             let needsAcknowledgement = core.gets.popFirst() ?? true
             try core.acks.delivered(method.deliveryTag, needsAcknowledgement: needsAcknowledgement)
@@ -132,6 +124,39 @@ extension AMQPConnection: ByteStreamHandler {
             )
             perform(core.machine.received(.basicGetOk(method)), delivering: delivery, on: core)
         }
+    }
+
+    /// Finds the publish that a returned message belongs to.
+    private func returned(
+        _ method: Method.BasicReturn,
+        _ content: ContentAssembler.Content,
+        on core: ChannelCore
+    ) throws(FrameError) {
+        let returned = ReturnedMessage(
+            replyNumber: method.replyCode,
+            replyText: method.replyText,
+            exchange: method.exchange,
+            routingKey: method.routingKey
+        )
+        guard core.confirms != nil else {
+            let message = AMQPMessage(
+                exchange: method.exchange,
+                routingKey: method.routingKey,
+                properties: content.properties,
+                body: content.body
+            )
+            return core.mailbox.returned(returned, message)
+        }
+        // Exactly what was published; or what a broker that rewrites headers on arrival made of it.
+        for isExact in [true, false] {
+            let isFound = core.confirms?.returned(replyCode: method.replyCode, replyText: method.replyText) {
+                $0.message.isReturned(as: returned, content, exactly: isExact)
+            }
+            if isFound == true { return }
+        }
+        // A return precedes its confirmation, so whoever published it still waits. Confirming a message as routed that
+        // came back would be worse than ending the connection.
+        throw .unexpectedFrame("a returned message that is not outstanding")
     }
 
     /// Returns a delivery that nobody waits for any more to its queue.
