@@ -31,9 +31,10 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CHiredis", path: "Sources/CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .systemLibrary(name: "COpenSSL", path: "Sources/COpenSSL", providers: [.apt(["libssl-dev"])]),
         .target(name: "CShims", path: "Sources/CShims"),
 
-        room("Transport", ["CShims"]),
+        room("Transport", ["CShims", "COpenSSL"]),
         room("AMQP", ["Transport"]),
         room("Redis", ["Transport", "CHiredis"]),
 
