@@ -60,6 +60,13 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
         .target(name: "TLSSupport", path: "Tests/TLSSupport", exclude: ["make-certificates.sh"], swiftSettings: settings),
         suite("TransportTests", ["Transport", "COpenSSL", "TLSSupport"]),
+        .target(
+            name: "FaultProxySupport",
+            dependencies: ["CShims"],
+            path: "Tests/FaultProxySupport",
+            swiftSettings: settings
+        ),
+        suite("FaultProxyTests", ["FaultProxySupport"]),
         suite("CeleriacTests", ["Celeriac", "quickstart"]),
         suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),
         suite("ContractTests", ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "TLSSupport", "TestSupport"]),
@@ -68,7 +75,7 @@ let package = Package(
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore", "TestSupport"]),
         suite("AMQPTests", ["AMQP"]),
         suite("CeleriacAMQPTests", ["AMQP", "CeleriacAMQP", "CeleriacCore", "TestSupport"]),
-        suite("AMQPIntegrationTests", ["AMQP", "TLSSupport"]),
+        suite("AMQPIntegrationTests", ["AMQP", "TLSSupport", "Transport"]),
         program("fleet", at: "Tests/Fixtures/fleet"),
         .target(
             name: "FleetSupport",

@@ -143,7 +143,7 @@ package struct ConnectionStateMachine: Sendable {
         case (.closing, _), (.closed, _):
             return .none
         case (.idle, _), (.awaitingStart, _), (.awaitingTune, _), (.awaitingOpenOk, _), (.open, _):
-            return refuse(.unexpectedFrame("\(method.name) is not allowed now"))
+            return refuse(.unexpectedMethod("\(method.name) is not allowed now"))
         }
     }
 
@@ -219,7 +219,7 @@ package struct ConnectionStateMachine: Sendable {
     private mutating func answer(_ secure: Method.ConnectionSecure) -> Action {
         challenges += 1
         guard challenges <= Self.mostChallenges else {
-            return refuse(.unexpectedFrame("more than \(Self.mostChallenges) challenges"))
+            return refuse(.unexpectedMethod("more than \(Self.mostChallenges) challenges"))
         }
         return respond(to: secure.challenge) { .connectionSecureOk(.init(response: $0)) }
     }
@@ -228,7 +228,7 @@ package struct ConnectionStateMachine: Sendable {
         let name = mechanism?.mechanism ?? ""
         do {
             guard let response = try mechanism?.respond(login.user, login.password, challenge) else {
-                return refuse(.unexpectedFrame("a challenge to which \(name) has no answer"))
+                return refuse(.unexpectedMethod("a challenge to which \(name) has no answer"))
             }
             return .send(method(response))
         } catch let error as AMQPError {
@@ -251,7 +251,7 @@ package struct ConnectionStateMachine: Sendable {
         )
         // §4.2.3: frame-min-size.
         guard tuning.frameMax >= 4096 else {
-            return refuse(.unexpectedFrame("a frame-max of \(tuning.frameMax), less than the standard's 4096"))
+            return refuse(.unexpectedMethod("a frame-max of \(tuning.frameMax), less than the standard's 4096"))
         }
         state = .awaitingOpenOk
         let answer = Method.ConnectionTuneOk(
@@ -280,21 +280,33 @@ package struct ConnectionStateMachine: Sendable {
     private var closedHere: AMQPError { AMQPError(.closed, "the connection to \(peer) was closed by this side") }
 
     private func meaning(of close: Method.ConnectionClose) -> AMQPError {
-        let text = "\(close.replyCode) \(close.replyText)"
+        let reply = ServerReply(
+            number: close.replyCode,
+            text: close.replyText,
+            classID: close.classID,
+            methodID: close.methodID
+        )
+        let text = "\(reply)"
         // RabbitMQ's answer does not tell this most common reason.
         let hint =
             login.user == "guest" ? "; brokers let the user guest in from loopback addresses only, by default" : ""
         return switch (state, close.replyCode) {
         case (.awaitingTune, 403), (.awaitingOpenOk, 403):
-            AMQPError(.accessRefused, "\(peer) refused \"\(login.user)\": \(text)\(hint)", replyCode: close.replyCode)
+            AMQPError(
+                .accessRefused,
+                "\(peer) refused \"\(login.user)\": \(text)\(hint)",
+                replyCode: close.replyCode,
+                reply: reply
+            )
         case (.awaitingOpenOk, 530), (.awaitingOpenOk, 404), (.awaitingOpenOk, 402):
             AMQPError(
                 .virtualHostRefused,
                 "\(peer) refused virtual host \"\(login.virtualHost)\": \(text)",
-                replyCode: close.replyCode
+                replyCode: close.replyCode,
+                reply: reply
             )
         default:
-            AMQPError(.connectionClosed, "\(peer) closed the connection: \(text)", replyCode: close.replyCode)
+            AMQPError(.connectionClosed, "\(peer) closed the connection: \(text)", replyCode: close.replyCode, reply: reply)
         }
     }
 
