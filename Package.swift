@@ -36,9 +36,10 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CHiredis", path: "Sources/CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .systemLibrary(name: "COpenSSL", path: "Sources/COpenSSL", providers: [.apt(["libssl-dev"])]),
         .target(name: "CShims", path: "Sources/CShims"),
 
-        room("Transport", ["CShims"]),
+        room("Transport", ["CShims", "COpenSSL"]),
         room("AMQP", ["Transport"]),
         room("Redis", ["Transport", "CHiredis"]),
 
@@ -84,6 +85,13 @@ let package = Package(
         program("celeriac-bench", at: "Benchmarks/celeriac-bench", ["Celeriac", "CeleriacCore"]),
 
         .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
+        .target(
+            name: "FaultProxySupport",
+            dependencies: ["CShims"],
+            path: "Tests/FaultProxySupport",
+            swiftSettings: settings
+        ),
+        suite("FaultProxyTests", ["FaultProxySupport"]),
         suite("TransportTests", ["Transport"]),
         suite("CeleriacTests", ["Celeriac", "quickstart"]),
         suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),

@@ -28,7 +28,11 @@ final class ChannelCore {
     /// Calls of `basic.get` in order, with whether each loan needs an acknowledgement.
     var gets = RingBuffer<Bool>()
     /// Present once publishes are confirmed.
-    var confirms: ConfirmTracker<PublishTicket>?
+    var confirms: ConfirmTracker<PublishOperation>?
+    /// Whether publishes and settlements wait for a commit; never together with ``confirms``.
+    var isTransactional = false
+    /// Calls of `basic.recover` that are unanswered; settlements wait until then, and are void.
+    var recoveries = 0
     /// Publishes that wait for room in the window, for the stream or for the broker.
     var waiting = RingBuffer<PublishOperation>()
     var isFlowActive = true
@@ -39,7 +43,7 @@ final class ChannelCore {
     // Storage that is used again and again, so that the hot paths allocate nothing.
     var taken = ChannelMailbox.Contents()
     var ackFrames: [AckCoalescer.Frame] = []
-    var settled: [ConfirmTracker<PublishTicket>.Settled] = []
+    var settled: [ConfirmTracker<PublishOperation>.Settled] = []
 
     init(number: UInt16, instance: UInt64, mailbox: ChannelMailbox, maximumBodySize: Int) {
         self.number = number

@@ -14,6 +14,7 @@ final class ChannelMailbox: Sendable {
         var contents = Contents()
         var isScheduled = false
         var closed: AMQPError?
+        var onReturn: (@Sendable (ReturnedMessage, AMQPMessage) -> Void)?
 
         mutating func mustSchedule() -> Bool {
             defer { isScheduled = true }
@@ -60,6 +61,15 @@ final class ChannelMailbox: Sendable {
             defer { state.contents = Contents() }
             return state.contents
         }
+    }
+
+    func onReturn(_ body: @escaping @Sendable (ReturnedMessage, AMQPMessage) -> Void) {
+        state.withLock { $0.onReturn = body }
+    }
+
+    /// Tells of a returned message that no confirmation will tell of.
+    func returned(_ returned: ReturnedMessage, _ message: AMQPMessage) {
+        state.withLock { $0.onReturn }?(returned, message)
     }
 
     var closeReason: AMQPError? { state.withLock { $0.closed } }

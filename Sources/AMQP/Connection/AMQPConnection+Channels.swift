@@ -99,6 +99,7 @@ extension AMQPConnection {
             core.consumers.removeValue(forKey: tag)?.inbox.finish(AMQPError(.consumerCancelled, text))
         case .flow(let isActive, let answer):
             core.isFlowActive = isActive
+            guard mayAnswer() else { return }
             send(answer, on: core.number)
             pump(core)
         case .closed(let error, let calls, let answer):
@@ -122,6 +123,7 @@ extension AMQPConnection {
         switch method {
         case .basicCancelOk(let cancelled): core.consumers.removeValue(forKey: cancelled.consumerTag)?.inbox.finish(nil)
         case .basicGetEmpty: _ = core.gets.popFirst()
+        case .basicRecoverOk: recovered(core)
         default: break
         }
         let isTaken =
@@ -141,7 +143,7 @@ extension AMQPConnection {
         let unsent = error.publishing(wasSent: false)
         for operation in core.waiting.removeAll() + left.publishes { operation.ticket.finish(.failure(unsent)) }
         let lost = error.publishing(wasSent: true)
-        for ticket in core.confirms?.abandonAll() ?? [] { ticket.finish(.failure(lost)) }
+        for operation in core.confirms?.abandonAll() ?? [] { operation.ticket.finish(.failure(lost)) }
         if let sweep = core.sweep { loop.cancel(sweep.timer) }
         core.sweep = nil
     }
