@@ -74,6 +74,7 @@ let package = Package(
         pattern("headers"),
         pattern("rpc"),
         pattern("confirms"),
+        pattern("transactions"),
         pattern("durability"),
         pattern("ttl"),
         pattern("dead-letters"),

@@ -63,6 +63,13 @@ private struct Example: CustomTestStringConvertible, Sendable {
             "to a queue of length 1, message 2: nacked"
         ),
         Example(
+            "transactions",
+            "published: 0 orders, 0 invoices",
+            "committed: 2 orders, 0 invoices",
+            "rolled back: 2 orders, 0 invoices",
+            "committed: 1 orders, 1 invoices"
+        ),
+        Example(
             "durability",
             "found: durable queue, persistent message, messages: 1",
             "found: durable queue, transient message, messages: 1",
@@ -80,7 +87,7 @@ private struct Example: CustomTestStringConvertible, Sendable {
             "dead-letters",
             "unreadable: rejected, times: 1",
             "stale: expired, times: 1",
-            "oldest: maxlen, times: 1"
+            "oldest: maxLength, times: 1"
         ),
         Example(
             "delay-queue",
@@ -109,7 +116,7 @@ private struct Example: CustomTestStringConvertible, Sendable {
         ),
         Example(
             "streams",
-            #"from first: ["event 0", "event 1", "event 2", "event 3", "event 4"]"#,
+            #"from offset 0: ["event 0", "event 1", "event 2", "event 3", "event 4"]"#,
             #"from offset 3: ["event 3", "event 4"]"#
         ),
     ]

@@ -30,12 +30,11 @@ try await withBroker { connection in
     }
 }
 
-/// Prints a dead letter and what the broker says of its deaths, the latest first.
+/// Prints a dead letter and what the broker says of its deaths in the header `x-death`, the latest first.
 func show(_ consumer: AMQPConsumer) async throws {
     guard let letter = try await consumer.next() else { return }
     consumer.channel.acknowledge(letter.tag)
-    for death in letter.properties.headers?["x-death"]?.array ?? [] {
-        let reason = death.table?["reason"]?.string ?? "unknown"
-        print("\(letter.text): \(reason), times: \(death.table?["count"]?.integer ?? 0)")
+    for death in letter.properties.deaths {
+        print("\(letter.text): \(death.reason), times: \(death.count)")
     }
 }

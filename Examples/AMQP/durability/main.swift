@@ -39,7 +39,7 @@ try await withBroker { connection in
         for level in levels {
             _ = try await channel.declareQueue(level.queue, durable: level.isQueueDurable)
             try await channel.publish(
-                AMQPMessage("kept?", routingKey: level.queue) { $0.deliveryMode = level.isMessagePersistent ? 2 : 1 }
+                AMQPMessage("kept?", routingKey: level.queue) { $0.isPersistent = level.isMessagePersistent }
             )
             print("\(level.description): \(level.expectation)")
         }

@@ -11,18 +11,20 @@ try await withBroker { connection in
         try await channel.publish((0..<5).map { "event \($0)" }, routingKey: stream)
 
         // Reading takes nothing out: acknowledgements only make room within the prefetch.
-        for offset in ["first", 3] as [FieldValue] {
-            let reader = try await channel.consume(stream, prefetch: 10, arguments: ["x-stream-offset": offset])
+        for start in [0, 3] as [UInt64] {
+            let reader = try await channel.consume(
+                stream,
+                prefetch: 10,
+                arguments: ConsumerArguments(streamOffset: .offset(start))
+            )
             var events: [String] = []
             while let delivery = try await reader.next() {
-                // The broker starts at a chunk's beginning, which may lie before the offset that was asked for.
-                let position = delivery.properties.headers?["x-stream-offset"]?.integer ?? 0
-                if position >= offset.integer ?? 0 { events.append(delivery.text) }
                 channel.acknowledge(delivery.tag)
-                if position == 4 { break }
+                events.append(delivery.text)
+                if delivery.properties.streamOffset == 4 { break }
             }
             try await reader.cancel()
-            print("from \(offset.string ?? "offset \(offset.integer ?? 0)"): \(events)")
+            print("from offset \(start): \(events)")
         }
         try await channel.deleteQueue(stream)
     }
