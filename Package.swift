@@ -57,6 +57,8 @@ let package = Package(
         program("celeriac-bench", at: "Benchmarks/celeriac-bench", ["Celeriac", "CeleriacCore"]),
 
         .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
+        .target(name: "FuzzTargets", dependencies: ["AMQP", "Redis"], path: "Fuzz/Targets", swiftSettings: settings),
+        suite("FuzzTests", ["FuzzTargets"]),
         suite("TransportTests", ["Transport"]),
         suite("CeleriacTests", ["Celeriac", "quickstart"]),
         suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),
