@@ -95,6 +95,9 @@ let package = Package(
             swiftSettings: settings
         ),
         suite("FaultProxyTests", ["FaultProxySupport"]),
+        .target(name: "FuzzTargets", dependencies: ["AMQP", "Redis"], path: "Fuzz/Targets", swiftSettings: settings),
+        suite("FuzzTests", ["FuzzTargets"]),
+        suite("TransportTests", ["Transport"]),
         suite("CeleriacTests", ["Celeriac", "quickstart"]),
         suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),
         suite("ContractTests", ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "TLSSupport", "TestSupport"]),

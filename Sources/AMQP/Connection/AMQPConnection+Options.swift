@@ -41,7 +41,7 @@ extension AMQPConnection {
         /// The defaults.
         public init() {}
 
-        func login(_ uri: AMQPURI) -> ConnectionStateMachine.Login {
+        package func login(_ uri: AMQPURI) -> ConnectionStateMachine.Login {
             let heartbeat = uri.heartbeat ?? self.heartbeat
             // A fraction of a second must not round down to "off".
             let seconds = (heartbeat / .seconds(1)).rounded(.up)

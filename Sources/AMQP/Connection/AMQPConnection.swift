@@ -1,5 +1,5 @@
 internal import Synchronization
-internal import Transport
+package import Transport
 
 /// A connection to an AMQP 0-9-1 broker, over which channels run.
 ///
@@ -54,7 +54,7 @@ public actor AMQPConnection {
     /// The event loop that the connection is confined to.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
-    init(stream: ByteStream, login: ConnectionStateMachine.Login, options: Options) {
+    package init(stream: ByteStream, login: ConnectionStateMachine.Login, options: Options) {
         self.stream = stream
         self.options = options
         loop = stream.loop
@@ -89,7 +89,7 @@ public actor AMQPConnection {
         return connection
     }
 
-    private func open(deadline: ContinuousClock.Instant) async throws(AMQPError) {
+    package func open(deadline: ContinuousClock.Instant) async throws(AMQPError) {
         let waiter = Waiter<Void>()
         opening = waiter
         let timeout = AMQPError(.timedOut, "\(stream.peer) did not finish the handshake in time")
@@ -214,6 +214,8 @@ public actor AMQPConnection {
     /// Sends a method of the conversation itself; without it there is none, so one that cannot be encoded, such as an
     /// opening with an endless virtual host, ends the connection.
     func send(_ method: Method, on channel: UInt16) {
+        // §1.4.2.8: nothing follows a close but the answer to the other side's.
+        guard channel == 0 || !machine.isClosing else { return }
         do throws(FrameError) {
             try trySend(method, on: channel)
         } catch {
