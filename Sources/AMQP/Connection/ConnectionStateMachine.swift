@@ -67,6 +67,8 @@ package struct ConnectionStateMachine: Sendable {
     private static let largestFrame: UInt32 = 8 << 20
 
     private var state = State.idle
+    /// What the server told of itself.
+    package private(set) var serverProperties: FieldTable = [:]
     private let login: Login
     private let peer: String
 
@@ -173,6 +175,7 @@ package struct ConnectionStateMachine: Sendable {
         guard start.versionMajor == 0, start.versionMinor == 9 else {
             return refuse(.foreignProtocol("AMQP \(start.versionMajor)-\(start.versionMinor)"))
         }
+        serverProperties = start.serverProperties
         guard start.mechanisms.split(separator: " ").contains("PLAIN") else {
             state = .closed
             let text = "\(peer) offers no PLAIN login, only: \(start.mechanisms)"
@@ -239,7 +242,12 @@ package struct ConnectionStateMachine: Sendable {
         let text = "\(reply)"
         return switch (state, close.replyCode) {
         case (.awaitingTune, 403), (.awaitingOpenOk, 403):
-            AMQPError(.accessRefused, "\(peer) refused \"\(login.user)\": \(text)", replyCode: close.replyCode, reply: reply)
+            AMQPError(
+                .accessRefused,
+                "\(peer) refused \"\(login.user)\": \(text)",
+                replyCode: close.replyCode,
+                reply: reply
+            )
         case (.awaitingOpenOk, 530), (.awaitingOpenOk, 404), (.awaitingOpenOk, 402):
             AMQPError(
                 .virtualHostRefused,
@@ -248,7 +256,12 @@ package struct ConnectionStateMachine: Sendable {
                 reply: reply
             )
         default:
-            AMQPError(.connectionClosed, "\(peer) closed the connection: \(text)", replyCode: close.replyCode, reply: reply)
+            AMQPError(
+                .connectionClosed,
+                "\(peer) closed the connection: \(text)",
+                replyCode: close.replyCode,
+                reply: reply
+            )
         }
     }
 
