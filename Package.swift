@@ -107,6 +107,8 @@ let package = Package(
         suite("AMQPTests", ["AMQP"]),
         suite("CeleriacAMQPTests", ["AMQP", "CeleriacAMQP", "CeleriacCore", "TestSupport"]),
         suite("AMQPIntegrationTests", ["AMQP", "TLSSupport", "Transport"]),
+        suite("AMQPIntegrationTests", ["AMQP"]),
+        suite("AMQPConformanceTests", ["AMQP", "TestSupport", "Transport"]),
         program("fleet", at: "Tests/Fixtures/fleet"),
         .target(
             name: "FleetSupport",

@@ -60,7 +60,9 @@ extension AMQPConnection {
         private var properties: FieldTable {
             var properties: FieldTable = [
                 "product": "celeriac",
+                "version": "0.1.0",
                 "platform": "Swift",
+                "information": "AMQP 0-9-1 client of Celeriac",
                 "capabilities": [
                     "publisher_confirms": true,
                     "consumer_cancel_notify": true,

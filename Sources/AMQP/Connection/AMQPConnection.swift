@@ -20,6 +20,7 @@ package import Transport
 public actor AMQPConnection {
     struct Shared {
         var closed: AMQPError?
+        var serverProperties: FieldTable = [:]
         var closeCallbacks: [@Sendable (AMQPError) -> Void] = []
         var closeWaiters: [Waiter<AMQPError>] = []
         var blockedReason: String?
@@ -141,6 +142,14 @@ public actor AMQPConnection {
     /// The peer's address.
     public nonisolated var peer: String { stream.peer }
 
+    /// What the server told of itself: `product`, `version`, `capabilities` and more.
+    public nonisolated var serverProperties: FieldTable { shared.withLock { $0.serverProperties } }
+
+    /// Whether the server says that it has an extension, such as `consumer_priorities`.
+    public nonisolated func supports(_ capability: String) -> Bool {
+        serverProperties["capabilities"]?.table?[capability]?.boolean == true
+    }
+
     /// Why the connection ended, once it has.
     public nonisolated var closeReason: AMQPError? { shared.withLock { $0.closed } }
 
@@ -197,7 +206,9 @@ public actor AMQPConnection {
             channelMax = tuning.channelMax
             for method in methods { send(method, on: 0) }
             startHeartbeats(.seconds(Int64(tuning.heartbeat)))
-        case .opened: opening?.finish(.success(()))
+        case .opened:
+            shared.withLock { $0.serverProperties = machine.serverProperties }
+            opening?.finish(.success(()))
         case .secretUpdated:
             if !secretUpdates.isEmpty { secretUpdates.removeFirst().finish(.success(())) }
         case .blocked(let reason): setBlocked(reason)
