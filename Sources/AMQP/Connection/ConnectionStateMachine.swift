@@ -239,7 +239,12 @@ package struct ConnectionStateMachine: Sendable {
         let text = "\(reply)"
         return switch (state, close.replyCode) {
         case (.awaitingTune, 403), (.awaitingOpenOk, 403):
-            AMQPError(.accessRefused, "\(peer) refused \"\(login.user)\": \(text)", replyCode: close.replyCode, reply: reply)
+            AMQPError(
+                .accessRefused,
+                "\(peer) refused \"\(login.user)\": \(text)",
+                replyCode: close.replyCode,
+                reply: reply
+            )
         case (.awaitingOpenOk, 530), (.awaitingOpenOk, 404), (.awaitingOpenOk, 402):
             AMQPError(
                 .virtualHostRefused,
@@ -248,7 +253,12 @@ package struct ConnectionStateMachine: Sendable {
                 reply: reply
             )
         default:
-            AMQPError(.connectionClosed, "\(peer) closed the connection: \(text)", replyCode: close.replyCode, reply: reply)
+            AMQPError(
+                .connectionClosed,
+                "\(peer) closed the connection: \(text)",
+                replyCode: close.replyCode,
+                reply: reply
+            )
         }
     }
 
