@@ -116,6 +116,10 @@ let package = Package(
             path: "Tests/FleetSupport",
             swiftSettings: settings
         ),
+        suite(
+            "AMQPFaultTests",
+            ["AMQP", "CeleriacAMQP", "CeleriacCore", "FaultProxySupport", "FleetSupport", "TestSupport"]
+        ),
         suite("FaultTests", ["fleet", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "Redis"]),
         suite("InteropTests", ["fleet", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "AMQP"]),
         suite("DocumentationTests", ["Celeriac"]),

@@ -143,6 +143,8 @@ extension AMQPConnection {
 
     /// Fails what runs on a channel that is gone.
     private func fail(_ core: ChannelCore, _ error: AMQPError) {
+        let unfinished = core.unsent?.ticket
+        completeBody(core)
         // Publishes that came in just now fail like those before them; settlements find their delivery given back.
         let left = core.mailbox.close(error)
         for consumer in core.consumers.values {
@@ -150,6 +152,7 @@ extension AMQPConnection {
         }
         core.consumers = [:]
         let unsent = error.publishing(wasSent: false)
+        unfinished?.finish(.failure(unsent))
         for operation in core.waiting.removeAll() + left.publishes { operation.ticket.finish(.failure(unsent)) }
         let lost = error.publishing(wasSent: true)
         for operation in core.confirms?.abandonAll() ?? [] { operation.ticket.finish(.failure(lost)) }

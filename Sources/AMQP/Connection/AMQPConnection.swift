@@ -43,6 +43,10 @@ public actor AMQPConnection {
     var heartbeatTimer: TimerID?
     var hasSent = false
     var pausedInboxes = 0
+    /// How many channels are in the middle of a body.
+    var unsentBodies = 0
+    /// The channel that had the last turn to publish.
+    var lastTurn: UInt16 = 0
     var unreadAnswers = 0
     var opening: Waiter<Void>?
     /// Those who wait for update-secret-ok, in the order of their requests.
@@ -116,7 +120,10 @@ public actor AMQPConnection {
     /// the server does not answer by then, the connection is cut. Cancelling ends the wait, not the closing.
     public func close() async {
         guard !hasEnded else { return }
-        for core in channels.values { drain(core) }
+        for core in channels.values {
+            drain(core)
+            completeBody(core)
+        }
         let waiter = Waiter<AMQPError>()
         notifyClosed(waiter)
         perform(machine.closeRequested())
@@ -237,20 +244,28 @@ public actor AMQPConnection {
 
     func trySend(_ method: Method, on channel: UInt16) throws(FrameError) {
         hasSent = true
+        // §4.2.6: nothing may come between the frames of one content on its channel.
+        if unsentBodies > 0, let core = channels[channel], core.unsent != nil {
+            return try encode(method, on: channel, into: &core.deferred)
+        }
         var failure: FrameError?
-        let limit = decoder.maximumFrameSize
         stream.write { output in
-            let start = output.count
-            do throws(FrameError) {
-                try FrameEncoder.method(method, channel: channel, into: &output)
-                let size = output.count - start
-                guard size <= limit else { throw .headersTooLarge(octets: size, limit: limit) }
-            } catch {
-                output.removeSubrange(start...)
-                failure = error
-            }
+            do throws(FrameError) { try encode(method, on: channel, into: &output) } catch { failure = error }
         }
         if let failure { throw failure }
+    }
+
+    private func encode(_ method: Method, on channel: UInt16, into output: inout [UInt8]) throws(FrameError) {
+        let start = output.count
+        let limit = decoder.maximumFrameSize
+        do throws(FrameError) {
+            try FrameEncoder.method(method, channel: channel, into: &output)
+            let size = output.count - start
+            guard size <= limit else { throw .headersTooLarge(octets: size, limit: limit) }
+        } catch {
+            output.removeSubrange(start...)
+            throw error
+        }
     }
 
     private func setBlocked(_ reason: String?) {
