@@ -41,7 +41,7 @@ extension AMQPConnection {
         /// The defaults.
         public init() {}
 
-        func login(_ uri: AMQPURI) -> ConnectionStateMachine.Login {
+        package func login(_ uri: AMQPURI) -> ConnectionStateMachine.Login {
             let heartbeat = uri.heartbeat ?? self.heartbeat
             // A fraction of a second must not round down to "off".
             let seconds = (heartbeat / .seconds(1)).rounded(.up)
@@ -60,7 +60,9 @@ extension AMQPConnection {
         private var properties: FieldTable {
             var properties: FieldTable = [
                 "product": "celeriac",
+                "version": "0.1.0",
                 "platform": "Swift",
+                "information": "AMQP 0-9-1 client of Celeriac",
                 "capabilities": [
                     "publisher_confirms": true,
                     "consumer_cancel_notify": true,

@@ -73,6 +73,8 @@ package struct ConnectionStateMachine: Sendable {
     private static let largestFrame: UInt32 = 8 << 20
 
     private var state = State.idle
+    /// What the server told of itself.
+    package private(set) var serverProperties: FieldTable = [:]
     private let login: Login
     private let peer: String
     private var mechanism: AMQPLogin?
@@ -195,6 +197,7 @@ package struct ConnectionStateMachine: Sendable {
         guard start.versionMajor == 0, start.versionMinor == 9 else {
             return refuse(.foreignProtocol("AMQP \(start.versionMajor)-\(start.versionMinor)"))
         }
+        serverProperties = start.serverProperties
         let offered = start.mechanisms.split(separator: " ").map(String.init)
         guard let mechanism = login.mechanisms.first(where: { offered.contains($0.mechanism) }) else {
             state = .closed
