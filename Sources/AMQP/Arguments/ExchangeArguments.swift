@@ -100,14 +100,12 @@ extension ExchangeArguments: ExpressibleByDictionaryLiteral {
     }
 }
 
-/// Names and routing keys, which the wire gives one octet for their length.
-enum ShortString {
-    static let limit = 255
-
+extension ShortString {
     /// - Throws: ``AMQPError``, `.invalidArgument`, saying which name is too long.
     static func check(_ text: String, _ what: String) throws(AMQPError) {
-        let count = text.utf8.count
-        guard count > limit else { return }
-        throw AMQPError(argument: what, text, "\(count) octets of UTF-8, and AMQP allows \(limit); shorten it")
+        guard text.utf8.count > maximumOctets else { return }
+        let count = octets(of: text).count
+        guard count > maximumOctets else { return }
+        throw AMQPError(argument: what, text, "\(count) octets of UTF-8, and AMQP allows \(maximumOctets); shorten it")
     }
 }

@@ -88,11 +88,15 @@ extension AMQPConnection {
         guard core.consumers[tag] == nil else {
             throw AMQPError(.invalidArgument, "channel \(core.number) has a consumer \"\(tag)\" already")
         }
-        let inbox = ConsumerInbox(limit: noAck || prefetch == 0 ? options.inboxLimit : nil) { [weak self] in
+        let inbox = ConsumerInbox(limit: max(options.inboxLimit, Int(prefetch))) { [weak self] in
             guard let self else { return }
             loop.execute { self.assumeIsolated { $0.resumeReading() } }
         }
-        core.consumers[tag] = ChannelCore.Consumer(inbox: inbox, needsAcknowledgement: !noAck)
+        core.consumers[tag] = ChannelCore.Consumer(
+            inbox: inbox,
+            needsAcknowledgement: !noAck,
+            takesDirectReplies: queue == "amq.rabbitmq.reply-to"
+        )
         if !noAck { begin(.basicQos(.init(prefetchSize: 0, prefetchCount: prefetch)), nil, on: core) }
         do throws(AMQPError) {
             let consume = Method.BasicConsume(

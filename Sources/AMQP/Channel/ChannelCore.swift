@@ -11,6 +11,8 @@ final class ChannelCore {
     struct Consumer {
         let inbox: ConsumerInbox
         let needsAcknowledgement: Bool
+        /// Whether it consumes RabbitMQ's pseudo-queue for direct replies.
+        let takesDirectReplies: Bool
         /// Set when nobody takes deliveries any more; those on the way go back to their queue.
         var isAbandoned = false
     }
@@ -33,6 +35,10 @@ final class ChannelCore {
     var recoveries = 0
     /// Publishes that wait for room in the window, for the stream or for the broker.
     var waiting = RingBuffer<PublishOperation>()
+    /// The body being sent; nothing else may leave on this channel before its end.
+    var unsent: UnsentBody?
+    /// Methods that wait for the end of the body, encoded.
+    var deferred: [UInt8] = []
     var isFlowActive = true
     var sweep: (timer: TimerID, at: ContinuousClock.Instant)?
     private var lastConsumer = 0
