@@ -32,14 +32,6 @@ extension CeleriacError {
 }
 
 extension AMQPError {
-    /// Whether trying again cannot help: the address, the login or the virtual host is wrong.
-    var isPermanent: Bool {
-        switch code {
-        case .invalidURI, .invalidArgument, .tlsUnavailable, .accessRefused, .virtualHostRefused, .foreignProtocol: true
-        default: false
-        }
-    }
-
     /// Whether the server closed a channel because of what was sent on it.
     var isRefusal: Bool {
         switch code {

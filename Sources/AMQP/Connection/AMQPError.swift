@@ -9,6 +9,7 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
             case connectionLost, connectionClosed, heartbeatMissed, closed, protocolViolation, channelClosed, notFound
             case resourceLocked, preconditionFailed, channelLimit, nacked, returned, blocked, bodyTooLarge
             case consumerCancelled, invalidArgument, cancelled
+            case staleDelivery, recovering
         }
         private let raw: Raw
 
@@ -61,6 +62,11 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
         /// The waiting task was cancelled; only the wait ended.
         public static let cancelled = Code(raw: .cancelled)
 
+        /// The delivery came over a channel that is gone, or another one: the broker delivers its message again.
+        public static let staleDelivery = Code(raw: .staleDelivery)
+        /// There is no connection now, and the call cannot wait for the next one.
+        public static let recovering = Code(raw: .recovering)
+
         /// The code's name.
         public var description: String { raw.rawValue }
     }
@@ -93,6 +99,11 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
     /// The code and the message on one line.
     public var description: String { "\(code): \(message)" }
 
+    static func stale(_ tag: DeliveryTag) -> AMQPError {
+        let text = "delivery \(tag.number) did not come over this channel as it is now; the broker delivers it again"
+        return AMQPError(.staleDelivery, text)
+    }
+
     /// The same failure as seen by a publish that had been sent, or had not.
     func publishing(wasSent: Bool) -> AMQPError {
         AMQPError(code, message, replyCode: replyCode, underlying: underlying, isOutcomeUnknown: wasSent)
@@ -122,6 +133,12 @@ extension AMQPError {
             }
         let text = "the server closed channel \(channel): \(close.replyCode) \(close.replyText)"
         self.init(code, text, replyCode: close.replyCode)
+    }
+
+    /// What the end of a channel means to calls on it that are not to blame.
+    func endingOthers(on channel: UInt16) -> AMQPError {
+        guard replyCode != nil, code != .connectionClosed else { return self }
+        return AMQPError(.channelClosed, "channel \(channel) ended before the call: \(message)", underlying: self)
     }
 
     /// What the loss of the stream means on an open connection.
