@@ -47,9 +47,10 @@ public final class AMQPBroker: Broker {
 
     /// A broker at a URL; connects when first used.
     ///
-    /// - Parameter url: `amqp://user:password@host:port/vhost`; several, separated by `;`, for the hosts of a cluster: they
-    ///   are tried in an order that chance decides, the next one after each failure.
-    /// - Throws: ``CeleriacError`` `.configuration` for a URL that cannot be read, `.unsupported` for `amqps://`.
+    /// - Parameter url: `amqp://user:password@host:port/vhost`, or `amqps://` for TLS, with the query that `AMQPURI`
+    ///   reads. Several, separated by `;`, name the hosts of a cluster: they are tried in an order that chance decides,
+    ///   the next one after each failure.
+    /// - Throws: ``CeleriacError`` `.configuration` for a URL that cannot be read.
     public init(
         _ url: ServerURL,
         clientName: String,

@@ -6,8 +6,8 @@ extension CeleriacError {
     init(_ error: AMQPError, attempting attempt: String, isIndeterminate: Bool? = nil) {
         let code: Code =
             switch error.code {
-            case .invalidURI, .invalidArgument: .configuration
-            case .tlsUnavailable: .unsupported
+            case .invalidURI, .invalidArgument, .mechanismNotOffered: .configuration
+            case .tlsFailed: error.isPermanent(hasLoggedIn: false) ? .configuration : .unavailable
             case .accessRefused: .accessDenied
             case .virtualHostRefused, .notFound: .notFound
             case .preconditionFailed, .resourceLocked: .preconditionFailed

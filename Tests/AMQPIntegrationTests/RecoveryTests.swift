@@ -57,8 +57,10 @@ struct RecoveryTests {
     private func cut(_ relay: Relay, _ connection: RecoveringConnection) async {
         let lost = connection.live
         relay.cut()
-        if let lost { _ = await lost.waitUntilClosed() }
-        await wait(for: connection) { $0 == .open }
+        while connection.live == nil || connection.live === lost {
+            await wait(for: connection) { if case .recovering = $0 { true } else { false } }
+            await wait(for: connection) { $0 == .open }
+        }
     }
 
     @Test("A consumer's sequence goes on over lost connections; what it held comes again, and its old tag is refused")

@@ -15,6 +15,7 @@ final class ChannelMailbox: Sendable {
         var isScheduled = false
         var closed: AMQPError?
         var closeCallbacks: [@Sendable (AMQPError) -> Void] = []
+        var onReturn: (@Sendable (ReturnedMessage, AMQPMessage) -> Void)?
 
         mutating func mustSchedule() -> Bool {
             defer { isScheduled = true }
@@ -72,6 +73,15 @@ final class ChannelMailbox: Sendable {
             return state.closed
         }
         if let closed { body(closed) }
+    }
+
+    func onReturn(_ body: @escaping @Sendable (ReturnedMessage, AMQPMessage) -> Void) {
+        state.withLock { $0.onReturn = body }
+    }
+
+    /// Tells of a returned message that no confirmation will tell of.
+    func returned(_ returned: ReturnedMessage, _ message: AMQPMessage) {
+        state.withLock { $0.onReturn }?(returned, message)
     }
 
     var closeReason: AMQPError? { state.withLock { $0.closed } }

@@ -6,7 +6,7 @@ extension AMQPConnection {
     ///
     /// - Throws: ``AMQPError``: `.channelLimit` when all negotiated channels are in use, and what ends a connection.
     public func openChannel() async throws(AMQPError) -> AMQPChannel {
-        if let reason = closeReason { throw reason }
+        if let reason = closeReason ?? closingReason { throw reason }
         guard let number = freeNumber() else {
             throw AMQPError(.channelLimit, "all \(channelMax) channels to \(stream.peer) are in use")
         }
@@ -59,6 +59,11 @@ extension AMQPConnection {
         return core
     }
 
+    /// Why nothing may be sent any more, once the goodbye was said.
+    private var closingReason: AMQPError? {
+        machine.isClosing ? AMQPError(.closed, "the connection to \(stream.peer) is being closed") : nil
+    }
+
     // MARK: Calls
 
     func call(_ method: Method, on channel: AMQPChannel) async throws(AMQPError) -> ChannelAnswer {
@@ -76,6 +81,10 @@ extension AMQPConnection {
 
     /// Sends a method that is answered, to the waiter if there is one.
     func begin(_ method: Method, _ waiter: Waiter<ChannelAnswer>?, on core: ChannelCore) {
+        if let closingReason {
+            waiter?.finish(.failure(closingReason))
+            return
+        }
         let call = core.newCall(waiter)
         let before = core.machine
         let action = core.machine.call(call, method)
@@ -100,6 +109,7 @@ extension AMQPConnection {
             core.consumers.removeValue(forKey: tag)?.inbox.finish(AMQPError(.consumerCancelled, text))
         case .flow(let isActive, let answer):
             core.isFlowActive = isActive
+            guard mayAnswer() else { return }
             send(answer, on: core.number)
             pump(core)
         case .closed(let error, let calls, let spared, let answer):
@@ -126,6 +136,7 @@ extension AMQPConnection {
         switch method {
         case .basicCancelOk(let cancelled): core.consumers.removeValue(forKey: cancelled.consumerTag)?.inbox.finish(nil)
         case .basicGetEmpty: _ = core.gets.popFirst()
+        case .basicRecoverOk: recovered(core)
         default: break
         }
         let isTaken =
@@ -136,6 +147,8 @@ extension AMQPConnection {
 
     /// Fails what runs on a channel that is gone.
     private func fail(_ core: ChannelCore, _ error: AMQPError) {
+        let unfinished = core.unsent?.ticket
+        completeBody(core)
         // Publishes that came in just now fail like those before them; settlements find their delivery given back.
         let left = core.mailbox.close(error)
         for consumer in core.consumers.values {
@@ -143,9 +156,10 @@ extension AMQPConnection {
         }
         core.consumers = [:]
         let unsent = error.publishing(wasSent: false)
+        unfinished?.finish(.failure(unsent))
         for operation in core.waiting.removeAll() + left.publishes { operation.ticket.finish(.failure(unsent)) }
         let lost = error.publishing(wasSent: true)
-        for ticket in core.confirms?.abandonAll() ?? [] { ticket.finish(.failure(lost)) }
+        for operation in core.confirms?.abandonAll() ?? [] { operation.ticket.finish(.failure(lost)) }
         if let sweep = core.sweep { loop.cancel(sweep.timer) }
         core.sweep = nil
     }

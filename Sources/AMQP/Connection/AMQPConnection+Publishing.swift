@@ -16,7 +16,7 @@ extension AMQPConnection {
     }
 
     func flushAcknowledgements(_ core: ChannelCore) {
-        guard core.machine.isOpen else { return }
+        guard core.machine.isOpen, core.recoveries == 0 else { return }
         core.ackFrames.removeAll(keepingCapacity: true)
         core.acks.flush(into: &core.ackFrames)
         for frame in core.ackFrames {
@@ -31,50 +31,51 @@ extension AMQPConnection {
         }
     }
 
-    func pumpAll() {
-        for core in channels.values { pump(core) }
-    }
-
     /// Publishes what waits, as far as the window, the stream and the broker let it.
     func pump(_ core: ChannelCore) {
-        while !core.waiting.isEmpty, machine.isOpen, core.machine.isOpen, core.isFlowActive, blockedReason == nil,
-            stream.isWritable, (core.confirms?.outstanding ?? 0) < max(1, options.publishWindow),
-            let operation = core.waiting.popFirst()
-        {
-            // A caller whose task was cancelled, or whose deadline passed, wants nothing sent.
-            if !operation.ticket.isFinished { publish(operation, on: core) }
+        while pumpOne(core) {}
+    }
+
+    /// Publishes one message, or sends one more frame of the last one.
+    ///
+    /// - Returns: Whether there may be more to send.
+    func pumpOne(_ core: ChannelCore) -> Bool {
+        guard machine.isOpen, core.machine.isOpen, stream.isWritable else { return false }
+        guard core.unsent == nil else {
+            sendBodyFrame(core)
+            return true
         }
+        guard core.isFlowActive, blockedReason == nil,
+            (core.confirms?.outstanding ?? 0) < max(1, options.publishWindow),
+            let operation = core.waiting.popFirst()
+        else { return false }
+        // A caller whose task was cancelled, or whose deadline passed, wants nothing sent.
+        if !operation.ticket.isFinished { publish(operation, on: core) }
+        return true
     }
 
     private func publish(_ operation: PublishOperation, on core: ChannelCore) {
         if core.confirms == nil, !operation.endsWhenSent {
+            guard !core.isTransactional else {
+                let error = AMQPError.mode("is transactional: publish unconfirmed, then commit", core.number)
+                return operation.ticket.finish(.failure(error))
+            }
             begin(.confirmSelect(.init()), nil, on: core)
             core.confirms = ConfirmTracker()
         }
         do throws(FrameError) {
-            try write(operation.message, on: core.number)
+            try write(operation, on: core)
         } catch {
             let text = "cannot publish to exchange \"\(operation.message.exchange)\": \(error)"
             return operation.ticket.finish(.failure(AMQPError(.invalidArgument, text, underlying: error)))
         }
-        if core.confirms != nil {
-            let message = operation.message
-            let fingerprint: ConfirmTracker<PublishTicket>.Fingerprint? =
-                message.isMandatory
-                ? ConfirmTracker<PublishTicket>.Fingerprint(
-                    exchange: message.exchange,
-                    routingKey: message.routingKey,
-                    messageID: message.properties.messageID,
-                    correlationID: message.properties.correlationID,
-                    bodySize: message.body.count
-                ) : nil
-            _ = core.confirms?.published(operation.ticket, fingerprint: fingerprint)
-        }
-        if operation.endsWhenSent { operation.ticket.finish(.success(())) }
+        _ = core.confirms?.published(operation)
+        if operation.endsWhenSent, core.unsent == nil { operation.ticket.finish(.success(())) }
     }
 
-    private func write(_ message: AMQPMessage, on channel: UInt16) throws(FrameError) {
+    private func write(_ operation: PublishOperation, on core: ChannelCore) throws(FrameError) {
         hasSent = true
+        let (message, channel) = (operation.message, core.number)
         let body = message.body
         let limit = decoder.maximumFrameSize
         let slice = limit - FrameDecoder.overhead
@@ -111,10 +112,7 @@ extension AMQPConnection {
             stream.write(body)
             stream.write { $0.append(FrameDecoder.endOctet) }
         } else {
-            for start in stride(from: 0, to: body.count, by: slice) {
-                let part = body[start..<min(start + slice, body.count)]
-                stream.write { FrameEncoder.body(part, channel: channel, into: &$0) }
-            }
+            begin(UnsentBody(octets: body, ticket: operation.endsWhenSent ? operation.ticket : nil), on: core)
         }
     }
 
@@ -123,12 +121,12 @@ extension AMQPConnection {
         guard core.confirms != nil else { throw .unknownConfirmation(tag) }
         try core.confirms?.confirmed(upTo: tag, multiple: multiple, isNack: isNack, into: &core.settled)
         for settled in core.settled {
+            let ticket = settled.id.ticket
             switch settled.outcome {
-            case .confirmed: settled.id.finish(.success(()))
-            case .nacked: settled.id.finish(.failure(AMQPError(.nacked, "the broker refused the message (nack)")))
+            case .confirmed: ticket.finish(.success(()))
+            case .nacked: ticket.finish(.failure(AMQPError(.nacked, "the broker refused the message (nack)")))
             case .returned(let code, let text):
-                let message = "no queue took the message: \(code) \(text)"
-                settled.id.finish(.failure(AMQPError(.returned, message, replyCode: code)))
+                ticket.finish(.failure(AMQPError(returned: settled.id.message, code, text)))
             }
         }
         pump(core)
@@ -169,7 +167,7 @@ extension AMQPConnection {
             "\(stream.peer) did not confirm the message in time; it may have arrived",
             isOutcomeUnknown: true
         )
-        for ticket in core.confirms?.outstandingIDs ?? [] {
+        for ticket in (core.confirms?.outstandingIDs ?? []).map(\.ticket) {
             if ticket.deadline <= now {
                 ticket.finish(.failure(timeout))
             } else {

@@ -46,7 +46,7 @@ extension AMQPConnection: ByteStreamHandler {
             switch frame.type {
             case .heartbeat: return
             case .method: return perform(machine.received(try Method(decoding: frame.payload)))
-            case .header, .body: throw .unexpectedFrame("content on channel 0")
+            case .header, .body: throw .unknownChannel(0)
             }
         }
         // §1.4.2.8: between close and close-ok only the answer matters.
@@ -61,7 +61,7 @@ extension AMQPConnection: ByteStreamHandler {
             case .body:
                 guard core.machine.isOpen else { return }
                 if let content = try core.assembler.body(frame.payload) { try deliver(content, on: core) }
-            case .heartbeat: throw .unexpectedFrame("a heartbeat on channel \(frame.channel)")
+            case .heartbeat: throw .malformedHeartbeat
             }
         } catch .bodyTooLarge(let octets, let limit) {
             // One message must not end all other channels.
@@ -87,11 +87,15 @@ extension AMQPConnection: ByteStreamHandler {
         switch content.carrier {
         case .deliver(let method):
             guard let consumer = core.consumers[method.consumerTag] else {
-                throw .unexpectedFrame("a delivery for consumer \"\(method.consumerTag)\", which is not known")
+                throw .unexpectedMethod("a delivery for consumer \"\(method.consumerTag)\", which is not known")
             }
-            try core.acks.delivered(method.deliveryTag, needsAcknowledgement: consumer.needsAcknowledgement)
+            // RabbitMQ numbers direct replies like the delivery that comes next, so they have no number to settle.
+            let tag = consumer.takesDirectReplies ? 0 : method.deliveryTag
+            if !consumer.takesDirectReplies {
+                try core.acks.delivered(tag, needsAcknowledgement: consumer.needsAcknowledgement)
+            }
             let delivery = AMQPDelivery(
-                tag: DeliveryTag(number: method.deliveryTag, instance: core.instance),
+                tag: DeliveryTag(number: tag, instance: core.instance),
                 isRedelivered: method.isRedelivered,
                 exchange: method.exchange,
                 routingKey: method.routingKey,
@@ -103,18 +107,10 @@ extension AMQPConnection: ByteStreamHandler {
             case .full:
                 pausedInboxes += 1
                 stream.setReading(false)
-            case .refused: giveBack(method.deliveryTag, on: core)
+            case .refused: giveBack(tag, on: core)
             }
         case .return(let method):
-            let fingerprint = ConfirmTracker<PublishTicket>.Fingerprint(
-                exchange: method.exchange,
-                routingKey: method.routingKey,
-                messageID: content.properties.messageID,
-                correlationID: content.properties.correlationID,
-                bodySize: content.body.count
-            )
-            // Without confirmations nobody waits who could be told.
-            _ = core.confirms?.returned(fingerprint, replyCode: method.replyCode, replyText: method.replyText)
+            try returned(method, content, on: core)
         case .getOk(let method):
             let needsAcknowledgement = core.gets.popFirst() ?? true
             try core.acks.delivered(method.deliveryTag, needsAcknowledgement: needsAcknowledgement)
@@ -130,9 +126,54 @@ extension AMQPConnection: ByteStreamHandler {
         }
     }
 
+    /// Finds the publish that a returned message belongs to.
+    private func returned(
+        _ method: Method.BasicReturn,
+        _ content: ContentAssembler.Content,
+        on core: ChannelCore
+    ) throws(FrameError) {
+        let returned = ReturnedMessage(
+            replyNumber: method.replyCode,
+            replyText: method.replyText,
+            exchange: method.exchange,
+            routingKey: method.routingKey
+        )
+        guard core.confirms != nil else {
+            let message = AMQPMessage(
+                exchange: method.exchange,
+                routingKey: method.routingKey,
+                properties: content.properties,
+                body: content.body
+            )
+            return core.mailbox.returned(returned, message)
+        }
+        // Exactly what was published; or what a broker that rewrites headers on arrival made of it.
+        for isExact in [true, false] {
+            let isFound = core.confirms?.returned(replyCode: method.replyCode, replyText: method.replyText) {
+                $0.message.isReturned(as: returned, content, exactly: isExact)
+            }
+            if isFound == true { return }
+        }
+        // A return precedes its confirmation, so whoever published it still waits. Confirming a message as routed that
+        // came back would be worse than ending the connection.
+        throw .unexpectedFrame("a returned message that is not outstanding")
+    }
+
     /// Returns a delivery that nobody waits for any more to its queue.
     func giveBack(_ tag: UInt64, on core: ChannelCore) {
-        if core.acks.settle(tag, as: .nack(requeue: true)) { flushAcknowledgements(core) }
+        guard core.acks.settle(tag, as: .nack(requeue: true)), mayAnswer() else { return }
+        flushAcknowledgements(core)
+    }
+
+    /// Whether one more answer may be queued that the server has called for by itself.
+    ///
+    /// A server that has us answer without end, and reads none of it, would fill our memory: the connection fails.
+    func mayAnswer() -> Bool {
+        unreadAnswers = stream.isWritable ? 0 : unreadAnswers + 1
+        if unreadAnswers == Self.unreadAnswersLimit {
+            perform(machine.failed(.unexpectedMethod("more than \(unreadAnswers) answers are not read")))
+        }
+        return unreadAnswers < Self.unreadAnswersLimit
     }
 
     /// Reads on after a full inbox has been drained.

@@ -1,22 +1,23 @@
-internal import Transport
+public import Transport
 
 /// Why an operation on a connection, channel or consumer failed.
 public struct AMQPError: Error, Sendable, CustomStringConvertible {
     /// The kinds of failure, an open set.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Raw: String {
-            case invalidURI, tlsUnavailable, unreachable, timedOut, foreignProtocol, accessRefused, virtualHostRefused
+            case invalidURI, tlsFailed, unreachable, timedOut, foreignProtocol, accessRefused, virtualHostRefused
+            case mechanismNotOffered
             case connectionLost, connectionClosed, heartbeatMissed, closed, protocolViolation, channelClosed, notFound
             case resourceLocked, preconditionFailed, channelLimit, nacked, returned, blocked, bodyTooLarge
-            case consumerCancelled, invalidArgument, cancelled
+            case consumerCancelled, invalidArgument, cancelled, channelMode, remoteFailure
             case staleDelivery, recovering
         }
         private let raw: Raw
 
         /// The URI cannot be understood.
         public static let invalidURI = Code(raw: .invalidURI)
-        /// `amqps` was asked for, and this version has no TLS.
-        public static let tlsUnavailable = Code(raw: .tlsUnavailable)
+        /// TLS did not come about; ``AMQPError/tlsFailure`` tells why.
+        public static let tlsFailed = Code(raw: .tlsFailed)
         /// No TCP connection came about; the transport's error is the underlying one.
         public static let unreachable = Code(raw: .unreachable)
         /// The deadline passed.
@@ -25,6 +26,8 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
         public static let foreignProtocol = Code(raw: .foreignProtocol)
         /// The credentials or the permissions do not suffice (403).
         public static let accessRefused = Code(raw: .accessRefused)
+        /// The server offers none of the login mechanisms that were chosen.
+        public static let mechanismNotOffered = Code(raw: .mechanismNotOffered)
         /// The virtual host is missing, or closed to this user (530).
         public static let virtualHostRefused = Code(raw: .virtualHostRefused)
         /// The TCP connection ended without a goodbye.
@@ -59,9 +62,12 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
         public static let consumerCancelled = Code(raw: .consumerCancelled)
         /// An argument cannot be expressed on the wire, such as a name of more than 255 octets; nothing was sent.
         public static let invalidArgument = Code(raw: .invalidArgument)
+        /// The channel confirms publishes and was asked for a transaction, or the reverse; nothing was sent.
+        public static let channelMode = Code(raw: .channelMode)
         /// The waiting task was cancelled; only the wait ended.
         public static let cancelled = Code(raw: .cancelled)
-
+        /// The server of a call failed and said so; ``AMQPError/rpcFailure`` is what it said.
+        public static let remoteFailure = Code(raw: .remoteFailure)
         /// The delivery came over a channel that is gone, or another one: the broker delivers its message again.
         public static let staleDelivery = Code(raw: .staleDelivery)
         /// There is no connection now, and the call cannot wait for the next one.
@@ -77,6 +83,10 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
     public let message: String
     /// The server's reply code, when a reply of the server is the cause.
     public let replyCode: UInt16?
+    /// What the broker said, when it closed the channel or the connection.
+    public let reply: ServerReply?
+    /// What came back, when a mandatory message did.
+    public let returned: ReturnedMessage?
     /// The cause in a lower layer, if there is one.
     public let underlying: (any Error)?
     /// Whether a publish that failed with this may have reached the broker all the same.
@@ -87,14 +97,21 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
         _ message: String,
         replyCode: UInt16? = nil,
         underlying: (any Error)? = nil,
-        isOutcomeUnknown: Bool = false
+        isOutcomeUnknown: Bool = false,
+        reply: ServerReply? = nil,
+        returned: ReturnedMessage? = nil
     ) {
         self.code = code
         self.message = message
         self.replyCode = replyCode
         self.underlying = underlying
         self.isOutcomeUnknown = isOutcomeUnknown
+        self.reply = reply
+        self.returned = returned
     }
+
+    /// What went wrong with TLS, if that is the cause.
+    public var tlsFailure: TLSFailure? { (underlying as? TransportError)?.tlsFailure }
 
     /// The code and the message on one line.
     public var description: String { "\(code): \(message)" }
@@ -106,7 +123,15 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
 
     /// The same failure as seen by a publish that had been sent, or had not.
     func publishing(wasSent: Bool) -> AMQPError {
-        AMQPError(code, message, replyCode: replyCode, underlying: underlying, isOutcomeUnknown: wasSent)
+        AMQPError(
+            code,
+            message,
+            replyCode: replyCode,
+            underlying: underlying,
+            isOutcomeUnknown: wasSent,
+            reply: reply,
+            returned: returned
+        )
     }
 }
 
@@ -131,8 +156,42 @@ extension AMQPError {
             case 311: .bodyTooLarge
             default: .channelClosed
             }
-        let text = "the server closed channel \(channel): \(close.replyCode) \(close.replyText)"
-        self.init(code, text, replyCode: close.replyCode)
+        let reply = ServerReply(
+            number: close.replyCode,
+            text: close.replyText,
+            classID: close.classID,
+            methodID: close.methodID
+        )
+        let text = "the server closed channel \(channel): \(reply)"
+        self.init(code, text, replyCode: close.replyCode, reply: reply)
+    }
+
+    /// What the return of a mandatory message means for its publish.
+    init(returned message: AMQPMessage, _ replyCode: UInt16, _ replyText: String) {
+        let returned = ReturnedMessage(
+            replyNumber: replyCode,
+            replyText: replyText,
+            exchange: message.exchange,
+            routingKey: message.routingKey
+        )
+        let address =
+            message.exchange.isEmpty
+            ? "there is no queue \"\(message.routingKey)\""
+            : "exchange \"\(message.exchange)\" has no binding for it with routing key \"\(message.routingKey)\""
+        let text = "no queue took the message: \(replyCode) \(replyText); \(address)"
+        self.init(.returned, text, replyCode: replyCode, returned: returned)
+    }
+
+    /// Why no stream came about.
+    init(connecting error: TransportError) {
+        let code: Code =
+            switch error.code {
+            case .timedOut: .timedOut
+            case .cancelled: .cancelled
+            case .tlsFailed: .tlsFailed
+            default: .unreachable
+            }
+        self.init(code, error.message, underlying: error)
     }
 
     /// What the end of a channel means to calls on it that are not to blame.

@@ -13,7 +13,7 @@ public final class RecoveringChannel: Sendable {
     let gate: Gate<AMQPChannel>
 
     private struct Memory: Sendable {
-        var prefetch: UInt16?
+        var prefetch: (count: UInt16, scope: AMQPChannel.PrefetchScope)?
         var lastTag = 0
     }
     private let memory = Mutex(Memory())
@@ -25,15 +25,23 @@ public final class RecoveringChannel: Sendable {
     }
 
     /// The prefetch to set again.
-    var prefetch: UInt16? { memory.withLock { $0.prefetch } }
+    var prefetch: (count: UInt16, scope: AMQPChannel.PrefetchScope)? { memory.withLock { $0.prefetch } }
 
-    /// Limits the unacknowledged deliveries of consumers started afterwards, each by itself; also after a recovery.
+    /// Limits the deliveries that may be unsettled at once, also after a recovery.
     ///
-    /// - Parameter prefetch: Messages; zero means no limit.
-    /// - SeeAlso: ``AMQPChannel/setPrefetch(_:)``.
-    public func setPrefetch(_ prefetch: UInt16) async throws(AMQPError) {
-        memory.withLock { $0.prefetch = prefetch }
-        _ = try await repeating { channel throws(AMQPError) in try await channel.setPrefetch(prefetch) }
+    /// - Parameters:
+    ///   - prefetch: Messages; zero means no limit.
+    ///   - scope: Whom it limits. What was set last is set again.
+    /// - Throws: ``AMQPError``, if the channel does not answer in time.
+    /// - SeeAlso: ``AMQPChannel/setPrefetch(_:scope:)``.
+    public func setPrefetch(
+        _ prefetch: UInt16,
+        scope: AMQPChannel.PrefetchScope = .consumer
+    ) async throws(AMQPError) {
+        memory.withLock { $0.prefetch = (prefetch, scope) }
+        _ = try await repeating { channel throws(AMQPError) in
+            try await channel.setPrefetch(prefetch, scope: scope)
+        }
     }
 
     /// Closes the channel and ends its consumers: settlements already asked for are sent first.
@@ -109,7 +117,7 @@ public final class RecoveringChannel: Sendable {
         noAck: Bool = false,
         exclusive: Bool = false,
         tag: String? = nil,
-        arguments: FieldTable = [:],
+        arguments: ConsumerArguments = [:],
         whenCancelled: CancelPolicy = .resume
     ) async throws(AMQPError) -> RecoveringConsumer {
         let tag = tag ?? newTag()

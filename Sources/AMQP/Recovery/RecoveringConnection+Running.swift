@@ -122,7 +122,9 @@ extension RecoveringConnection {
         }
         do throws(AMQPError) {
             let opened = try await connection.openChannel()
-            if let prefetch = channel.prefetch { try await opened.setPrefetch(prefetch) }
+            if let prefetch = channel.prefetch {
+                try await opened.setPrefetch(prefetch.count, scope: prefetch.scope)
+            }
             let isWanted = change { registry in
                 registry.machine.channelOpened(id, instance: opened.instance, epoch: physical.epoch, now: .now)
                 return registry.channels[id] != nil

@@ -10,7 +10,7 @@ public final class RecoveringConsumer: Sendable {
         let prefetch: UInt16
         let noAck: Bool
         let isExclusive: Bool
-        let arguments: FieldTable
+        let arguments: ConsumerArguments
 
         func perform(
             _ queue: String,

@@ -35,7 +35,8 @@ extension AMQPError {
     ///   login is a fault of the network, and no refusal.
     package func isPermanent(hasLoggedIn: Bool) -> Bool {
         switch code {
-        case .invalidURI, .invalidArgument, .tlsUnavailable, .foreignProtocol: true
+        case .invalidURI, .invalidArgument, .mechanismNotOffered, .foreignProtocol: true
+        case .tlsFailed: tlsFailure?.isPermanent ?? false
         case .accessRefused: replyCode != nil || underlying == nil || !hasLoggedIn
         // A limit of connections is refused with the same reply, and may be a dead connection's place.
         case .virtualHostRefused: !message.contains("limit")
