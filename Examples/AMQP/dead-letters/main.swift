@@ -20,7 +20,7 @@ try await withBroker { connection in
         let rejecting = try await channel.declareQueue(deadLetters: exchange)
         try await channel.publish(["unreadable"], routingKey: rejecting)
         let consumer = try await channel.consume(rejecting)
-        if let delivery = try await consumer.next() { channel.reject(delivery.tag, requeue: false) }
+        if let delivery = try await consumer.next() { try channel.reject(delivery.tag, requeue: false) }
         try await show(dead)
 
         let stale = try await channel.declareQueue(ttl: .milliseconds(10), deadLetters: exchange)
@@ -36,7 +36,7 @@ try await withBroker { connection in
 /// Prints a dead letter and what the broker says of its deaths in the header `x-death`, the latest first.
 func show(_ consumer: AMQPConsumer) async throws {
     guard let letter = try await consumer.next() else { return }
-    consumer.channel.acknowledge(letter.tag)
+    try consumer.channel.acknowledge(letter.tag)
     for death in letter.properties.deaths {
         print("\(letter.text): \(death.reason), times: \(death.count)")
     }
