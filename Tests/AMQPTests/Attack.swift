@@ -60,11 +60,15 @@ struct Attack: CustomTestStringConvertible, Sendable {
     )
 
     private static let deepTable: [UInt8] = {
-        let value = (0..<400).reduce([UInt8(ascii: "V")]) { inner, _ in
-            [UInt8(ascii: "F")] + withUnsafeBytes(of: UInt32(inner.count + 1).bigEndian) { Array($0) } + [0] + inner
+        var value: [UInt8] = [UInt8(ascii: "V")]
+        for _ in 0..<400 {
+            let size: [UInt8] = withUnsafeBytes(of: UInt32(value.count + 1).bigEndian) { Array($0) }
+            value = [UInt8(ascii: "F")] + size + [0] + value
         }
-        let length = withUnsafeBytes(of: UInt32(value.count + 1).bigEndian) { Array($0) }
-        return frame(1, 0, [0, 10, 0, 10, 0, 9] + length + [0] + value + [UInt8](repeating: 0, count: 8))
+        let length: [UInt8] = withUnsafeBytes(of: UInt32(value.count + 1).bigEndian) { Array($0) }
+        let head: [UInt8] = [0, 10, 0, 10, 0, 9] + length
+        let tail: [UInt8] = value + [UInt8](repeating: 0, count: 8)
+        return frame(1, 0, head + [0] + tail)
     }()
 
     // MARK: What a server may try while a call, a publish and a consumer wait on channel 1
