@@ -60,11 +60,17 @@ struct Attack: CustomTestStringConvertible, Sendable {
     )
 
     private static let deepTable: [UInt8] = {
-        let value = (0..<400).reduce([UInt8(ascii: "V")]) { inner, _ in
-            [UInt8(ascii: "F")] + withUnsafeBytes(of: UInt32(inner.count + 1).bigEndian) { Array($0) } + [0] + inner
+        func length(_ inner: [UInt8]) -> [UInt8] {
+            withUnsafeBytes(of: UInt32(inner.count + 1).bigEndian) { Array($0) }
         }
-        let length = withUnsafeBytes(of: UInt32(value.count + 1).bigEndian) { Array($0) }
-        return frame(1, 0, [0, 10, 0, 10, 0, 9] + length + [0] + value + [UInt8](repeating: 0, count: 8))
+        var value: [UInt8] = [UInt8(ascii: "V")]
+        for _ in 0..<400 { value = [UInt8(ascii: "F")] + length(value) + [0] + value }
+        var payload: [UInt8] = [0, 10, 0, 10, 0, 9]
+        payload += length(value)
+        payload.append(0)
+        payload += value
+        payload += [UInt8](repeating: 0, count: 8)
+        return frame(1, 0, payload)
     }()
 
     // MARK: What a server may try while a call, a publish and a consumer wait on channel 1
