@@ -245,14 +245,14 @@ private final class Conversation: @unchecked Sendable {
     private func takeDeliveries() {
         guard let consumer = consumer() else { return }
         for delivery in consumer.takeAvailable(upTo: Int(input.byte() & 7)) {
-            consumer.channel.acknowledge(delivery.tag)
+            try? consumer.channel.acknowledge(delivery.tag)
         }
     }
 
     private func settle() {
         guard let channel = channel() else { return }
         let tag = DeliveryTag(number: UInt64(input.byte()), instance: channel.instance)
-        if input.byte() & 1 == 0 { channel.acknowledge(tag) } else { channel.reject(tag, requeue: true) }
+        if input.byte() & 1 == 0 { try? channel.acknowledge(tag) } else { try? channel.reject(tag, requeue: true) }
     }
 
     // MARK: What comes of it
