@@ -4,15 +4,15 @@ import AMQPExampleSupport
 try await withBroker { connection in
     try await connection.withChannel { channel in
         let exchange = uniqueName("dead")
-        try await channel.declareExchange(exchange, type: "fanout", autoDelete: true)
+        try await channel.declareExchange(exchange, type: .fanout, autoDelete: true)
         let letters = try await channel.declareQueue(exclusive: true).name
         try await channel.bindQueue(letters, to: exchange, routingKey: "")
         let dead = try await channel.consume(letters)
 
         /// A queue whose dead messages go to the exchange.
-        func queue(_ arguments: FieldTable = [:]) async throws -> String {
+        func queue(_ arguments: QueueArguments = QueueArguments()) async throws -> String {
             var arguments = arguments
-            arguments["x-dead-letter-exchange"] = .string(exchange)
+            arguments.deadLetterExchange = exchange
             return try await channel.declareQueue(exclusive: true, arguments: arguments).name
         }
 
@@ -22,10 +22,10 @@ try await withBroker { connection in
         if let delivery = try await consumer.next() { channel.reject(delivery.tag, requeue: false) }
         try await show(dead)
 
-        try await channel.publish(["stale"], routingKey: try await queue(["x-message-ttl": 10]))
+        try await channel.publish(["stale"], routingKey: try await queue(.init(messageTTL: .milliseconds(10))))
         try await show(dead)
 
-        try await channel.publish(["oldest", "newer"], routingKey: try await queue(["x-max-length": 1]))
+        try await channel.publish(["oldest", "newer"], routingKey: try await queue(.init(maxLength: 1)))
         try await show(dead)
     }
 }

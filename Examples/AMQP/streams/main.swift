@@ -6,7 +6,7 @@ try await withBroker { connection in
         let stream = uniqueName("stream")
         _ = try await channel.declareQueue(
             stream,
-            arguments: ["x-queue-type": "stream", "x-max-length-bytes": 10_000_000]
+            arguments: QueueArguments(type: .stream, maxLengthOctets: 10_000_000)
         )
         try await channel.publish((0..<5).map { "event \($0)" }, routingKey: stream)
 
