@@ -11,11 +11,7 @@ try await withBroker { connection in
         for delay in [Duration.milliseconds(100), .milliseconds(500)] {
             delayQueues[delay] = try await channel.declareQueue(
                 exclusive: true,
-                arguments: QueueArguments(
-                    messageTTL: delay,
-                    deadLetterExchange: "",
-                    deadLetterRoutingKey: orders
-                )
+                arguments: QueueArguments(messageTTL: delay, deadLetterExchange: "", deadLetterRoutingKey: orders)
             ).name
         }
 

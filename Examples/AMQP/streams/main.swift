@@ -19,7 +19,7 @@ try await withBroker { connection in
             )
             var events: [String] = []
             while let delivery = try await reader.next() {
-                channel.acknowledge(delivery.tag)
+                try channel.acknowledge(delivery.tag)
                 events.append(delivery.text)
                 if delivery.properties.streamOffset == 4 { break }
             }
