@@ -66,7 +66,7 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
     private static let chunkSize = 64 << 10
 
     /// Takes over a connected, non-blocking descriptor.
-    init(descriptor: Int32, peer: String, on loop: EventLoop, limits: Limits) {
+    package init(descriptor: Int32, peer: String, on loop: EventLoop, limits: Limits = Limits()) {
         self.descriptor = descriptor
         self.peer = peer
         self.loop = loop

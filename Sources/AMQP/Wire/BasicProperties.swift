@@ -52,7 +52,7 @@ extension BasicProperties {
         static let clusterID: UInt16 = 1 << 2
     }
 
-    init(from cursor: inout Cursor) throws(FrameError) {
+    package init(from cursor: inout Cursor) throws(FrameError) {
         let flags = try cursor.uint16()
         // The class defines 14 properties; any further flag would announce a value of unknown type.
         guard flags & 3 == 0 else { throw .unknownProperties }
@@ -73,7 +73,7 @@ extension BasicProperties {
         try cursor.end()
     }
 
-    func encode(into output: inout [UInt8]) throws(FrameError) {
+    package func encode(into output: inout [UInt8]) throws(FrameError) {
         let flagsOffset = output.count
         var flags: UInt16 = 0
         output.appendInteger(flags)
