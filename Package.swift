@@ -97,7 +97,6 @@ let package = Package(
         suite("FaultProxyTests", ["FaultProxySupport"]),
         .target(name: "FuzzTargets", dependencies: ["AMQP", "Redis"], path: "Fuzz/Targets", swiftSettings: settings),
         suite("FuzzTests", ["FuzzTargets"]),
-        suite("TransportTests", ["Transport"]),
         suite("CeleriacTests", ["Celeriac", "quickstart"]),
         suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),
         suite("ContractTests", ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "TLSSupport", "TestSupport"]),
@@ -107,7 +106,6 @@ let package = Package(
         suite("AMQPTests", ["AMQP"]),
         suite("CeleriacAMQPTests", ["AMQP", "CeleriacAMQP", "CeleriacCore", "TestSupport"]),
         suite("AMQPIntegrationTests", ["AMQP", "TLSSupport", "Transport"]),
-        suite("AMQPIntegrationTests", ["AMQP"]),
         suite("AMQPConformanceTests", ["AMQP", "TestSupport", "Transport"]),
         program("fleet", at: "Tests/Fixtures/fleet"),
         .target(

@@ -54,11 +54,11 @@ extension BasicProperties {
 
     package init(from cursor: inout Cursor) throws(FrameError) {
         let flags = try cursor.uint16()
-        // The class defines 14 properties; any further flag would announce a value of unknown type.
-        guard flags & 3 == 0 else { throw .unknownProperties }
+        // The two lowest bits belong to no property. A broker hands them on as they were published, so they must not
+        // cost the consumer its connection; values behind them would, as octets left over.
         if flags & Flag.contentType != 0 { contentType = try cursor.shortString() }
         if flags & Flag.contentEncoding != 0 { contentEncoding = try cursor.shortString() }
-        if flags & Flag.headers != 0 { headers = try FieldTable(from: &cursor) }
+        if flags & Flag.headers != 0 { headers = try FieldTable(publishedIn: &cursor) }
         if flags & Flag.deliveryMode != 0 { deliveryMode = try cursor.uint8() }
         if flags & Flag.priority != 0 { priority = try cursor.uint8() }
         if flags & Flag.correlationID != 0 { correlationID = try cursor.shortString() }
