@@ -106,7 +106,7 @@ let package = Package(
         suite("AMQPTests", ["AMQP"]),
         suite("CeleriacAMQPTests", ["AMQP", "CeleriacAMQP", "CeleriacCore", "TestSupport"]),
         suite("AMQPIntegrationTests", ["AMQP", "TLSSupport", "Transport"]),
-        suite("AMQPConformanceTests", ["AMQP", "TestSupport", "Transport"]),
+        suite("AMQPConformanceTests", ["AMQP", "TLSSupport", "TestSupport", "Transport"]),
         program("fleet", at: "Tests/Fixtures/fleet"),
         .target(
             name: "FleetSupport",
