@@ -51,7 +51,7 @@ import Testing
     }
 
     private static let brokenHandshakes: [([[UInt8]], AMQPError.Code)] = [
-        ([Attack.frame(2, 1, [0])], .protocolViolation),
+        ([Attack.frame(2, 1, [0])], .foreignProtocol),
         ([Attack.method(.channelOpenOk)], .protocolViolation),
         ([Attack.method(.connectionOpenOk, on: 0)], .protocolViolation),
         ([WireBytes.start, WireBytes.start], .protocolViolation),
