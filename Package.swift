@@ -55,6 +55,7 @@ let package = Package(
         program("structs", at: "Examples/structs"),
         program("by-name", at: "Examples/by-name"),
         program("celeriac-bench", at: "Benchmarks/celeriac-bench", ["Celeriac", "CeleriacCore"]),
+        program("amqp-bench", at: "Benchmarks/amqp-bench", ["AMQP"]),
 
         .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
         suite("TransportTests", ["Transport"]),
