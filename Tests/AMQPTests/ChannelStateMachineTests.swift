@@ -93,6 +93,57 @@ import Testing
         #expect(isClosed(machine.received(.channelCloseOk), failing: [2], .closed))
     }
 
+    @Test("A second close while closing is a violation: one that is repeated without end must not be answered")
+    func closedTwice() {
+        var machine = open()
+        _ = machine.close(2, because: reason)
+        let close = Method.channelClose(.init(replyCode: 404, replyText: "NOT_FOUND", classID: 0, methodID: 0))
+        #expect(machine.received(close) == .send(.channelCloseOk))
+        #expect(isViolation(machine.received(close)))
+    }
+
+    @Test("An answer that names another consumer than the call is a violation")
+    func otherConsumer() {
+        for (call, answer) in [
+            (.basicConsume(.init(queue: "q", consumerTag: "a")), .basicConsumeOk(.init(consumerTag: "b"))),
+            (.basicCancel(.init(consumerTag: "a")), .basicCancelOk(.init(consumerTag: "b"))),
+        ] as [(AMQP.Method, AMQP.Method)] {
+            var machine = open()
+            _ = machine.call(2, call)
+            #expect(isViolation(machine.received(answer)))
+        }
+        var machine = open()
+        _ = machine.call(2, .basicConsume(.init(queue: "q", consumerTag: "")))
+        let named = AMQP.Method.basicConsumeOk(.init(consumerTag: "chosen"))
+        #expect(machine.received(named) == .complete(2, with: named))
+    }
+
+    /// What each state makes of each method of a server, by the reply code of the violation; `nil` if it is none.
+    @Test(
+        "Every method in every state is either due or a violation with the standard's code",
+        arguments: MethodTests.all
+    )
+    func table(_ method: AMQP.Method) {
+        func code(_ action: ChannelStateMachine.Action) -> UInt16? {
+            if case .violation(let error) = action { error.replyCode } else { nil }
+        }
+        let always = ["channel.close", "channel.flow", "basic.cancel"]
+        var idle = ChannelStateMachine(number: 1)
+        #expect(code(idle.received(method)) == 504)
+        var opening = ChannelStateMachine(number: 1)
+        _ = opening.call(1, .channelOpen)
+        let opens = ["channel.open-ok", "channel.close"].contains(method.name)
+        #expect(code(opening.received(method)) == (opens ? nil : 504))
+        var opened = open()
+        #expect(code(opened.received(method)) == (always.contains(method.name) ? nil : 503))
+        var closing = open()
+        _ = closing.close(2, because: reason)
+        #expect(code(closing.received(method)) == nil)
+        var closed = open()
+        _ = closed.disconnected(reason)
+        #expect(code(closed.received(method)) == 504)
+    }
+
     @Test("Flow and the cancelling of consumers come without being asked for")
     func unsolicited() {
         var machine = open()
@@ -147,6 +198,17 @@ import Testing
             #expect(content?.carrier == carrier)
             #expect(assembler.isIdle)
         }
+    }
+
+    @Test("An announced body takes memory as it comes, not as it is announced")
+    func announced() throws {
+        var assembler = try begun(limit: .max)
+        _ = try header(1 << 40).withUnsafeBytes { try assembler.header($0) }
+        for _ in 0..<100_000 {
+            let content = try ([1] as [UInt8]).withUnsafeBytes { try assembler.body($0) }
+            #expect(content == nil)
+        }
+        #expect(assembler.reservedOctets < 1 << 20)
     }
 
     @Test("A body larger than the limit is refused by its announcement", arguments: [101, 1 << 63, UInt64.max])

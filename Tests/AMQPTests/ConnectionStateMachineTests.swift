@@ -161,22 +161,51 @@ import Transport
         #expect(machine.received(.connectionUnblocked) == .unblocked)
     }
 
-    @Test("No method in any state traps, and those out of place end the connection", arguments: MethodTests.all)
+    @Test("Every method in every state is either due or closes the connection with 503", arguments: MethodTests.all)
     func outOfPlace(_ method: Method) {
         let handshake: [Method] = [Self.start, Self.tune, .connectionOpenOk]
+        let due = [
+            ["connection.start"], ["connection.tune"], ["connection.open-ok"],
+            ["connection.blocked", "connection.unblocked", "connection.update-secret-ok"],
+        ]
         for length in 0...handshake.count {
             var machine = machine(after: Array(handshake.prefix(length)))
-            let wasClosing = machine.isClosing
+            #expect(!machine.isClosing)
             let action = machine.received(method)
-            if case .fail = action { #expect(machine.isClosing) }
-            #expect(!wasClosing)
-            #expect(machine.disconnected(AMQPError(.connectionLost, "x")) != .opened)
+            if method.name == "connection.close" {
+                guard case .fail(_, send: .connectionCloseOk) = action else {
+                    Issue.record("the close was not answered after \(length) steps")
+                    continue
+                }
+            } else if !due[length].contains(method.name) {
+                guard case .fail(let error, let answer) = action else {
+                    Issue.record("\(method.name) was accepted after \(length) steps")
+                    continue
+                }
+                #expect(error.code == .protocolViolation)
+                // Before the server's first method nothing tells that it understands a close.
+                guard length > 0 else {
+                    #expect(answer == nil)
+                    continue
+                }
+                guard case .connectionClose(let close)? = answer else {
+                    Issue.record("no close was sent for \(method.name) after \(length) steps")
+                    continue
+                }
+                #expect(close.replyCode == 503)
+            }
+            if case .fail = action {
+                #expect(machine.isClosing)
+                #expect(machine.received(method) == .none)
+                #expect(machine.disconnected(AMQPError(.connectionLost, "x")) == .none)
+            }
         }
-        var machine = machine(after: handshake)
-        _ = machine.closeRequested()
-        _ = machine.received(method)
+        var closing = machine(after: handshake)
+        _ = closing.closeRequested()
+        let isGoodbye = ["connection.close", "connection.close-ok"].contains(method.name)
+        #expect((failure(closing.received(method)) != nil) == isGoodbye)
         var idle = ConnectionStateMachine(login: Self.login, peer: "peer")
-        #expect(failure(idle.received(method)) != nil)
+        #expect((failure(idle.received(method)) != nil))
     }
 }
 

@@ -6,7 +6,7 @@ import Testing
     static let table: FieldTable = [
         "t": true, "b": .int8(-8), "B": .uint8(200), "s": .int16(-300), "u": .uint16(60_000), "I": .int32(-70_000),
         "i": .uint32(4_000_000_000), "l": .int64(.min), "f": .float(1.5), "d": 2.25,
-        "D": .decimal(scale: 2, value: 314), "S": "text é", "bad": .undecodableString([0xFF, 0xFE]),
+        "D": .decimal(scale: 2, value: -314), "S": "text é", "bad": .undecodableString([0xFF, 0xFE]),
         "A": [1, "two", ["three": 3]], "T": .timestamp(1_700_000_000), "F": ["inner": ["deep": .void]], "V": .void,
         "x": .octets([0, 1, 255]),
     ]
@@ -87,11 +87,47 @@ import Testing
             ([0, 0, 0, 2, 5, 0x61], .truncated),
             ([0, 0, 0, 7, 1, 0x61, 0x53, 0xFF, 0xFF, 0xFF, 0xFF], .truncated),
             ([0, 0, 0, 4, 1, 0x61, 0x49, 0], .truncated),
+            ([0xFF, 0xFF, 0xFF, 0xFF], .truncated),
+            ([0, 0, 0, 3, 1, 0x61, 0x55, 0, 0], .unknownFieldType(0x55)),
+            ([0, 0, 0, 3, 1, 0x61, 0x4C, 0, 0], .unknownFieldType(0x4C)),
             ([0, 0, 0, 8, 1, 0x61, 0x41, 0, 0, 0, 9, 0x74], .truncated),
         ] as [([UInt8], FrameError)]
     )
     func malformed(_ bytes: [UInt8], _ error: FrameError) {
         #expect(throws: error) { try decoded(bytes) }
+    }
+
+    @Test("A table that is passed on deeper than it came is checked again")
+    func deeperThanItCame() throws {
+        var value: FieldValue = .void
+        for _ in 0..<20 { value = .table(["n": value]) }
+        let arrived = try decoded(encoded(["n": value]))
+        var outer: FieldValue = .table(arrived)
+        for _ in 0..<20 { outer = .table(["n": outer]) }
+        #expect(throws: FrameError.nestingTooDeep) { try encoded(["n": outer]) }
+    }
+
+    @Test("A name that occurs twice is passed on twice, is found the first time, and is assigned to once")
+    func duplicates() throws {
+        let octets = try encoded(FieldTable([("a", 1), ("b", 2), ("a", 3)]))
+        var copy = try decoded(octets)
+        #expect(copy["a"] == 1)
+        #expect(copy.map(\.name) == ["a", "b", "a"])
+        #expect(try encoded(copy) == octets)
+        copy["a"] = 4
+        #expect(copy == ["a": 4, "b": 2])
+        copy = try decoded(octets)
+        copy["a"] = nil
+        #expect(copy == ["b": 2])
+    }
+
+    @Test("A number without a sign is sent if it fits a type of the dialect, and is an error else")
+    func unsigned() throws {
+        #expect(try FieldValue(unsigned: 7) == .int32(7))
+        #expect(try FieldValue(unsigned: 1 << 40) == .int64(1 << 40))
+        #expect(try FieldValue(unsigned: UInt64(Int64.max)) == .int64(.max))
+        let error = #expect(throws: AMQPError.self) { try FieldValue(unsigned: 1 << 63) }
+        #expect(error?.code == .invalidArgument)
     }
 
     @Test("Printing a table shows names and no values")

@@ -77,7 +77,7 @@ extension AMQPConnection {
         guard core.consumers[tag] == nil else {
             throw AMQPError(.invalidArgument, "channel \(core.number) has a consumer \"\(tag)\" already")
         }
-        let inbox = ConsumerInbox(limit: noAck || prefetch == 0 ? options.inboxLimit : nil) { [weak self] in
+        let inbox = ConsumerInbox(limit: max(options.inboxLimit, Int(prefetch))) { [weak self] in
             guard let self else { return }
             loop.execute { self.assumeIsolated { $0.resumeReading() } }
         }

@@ -34,7 +34,7 @@ package struct AckCoalescer: Sendable {
     /// Notes a delivery; one that needs no acknowledgement takes its tag all the same.
     package mutating func delivered(_ tag: UInt64, needsAcknowledgement: Bool) throws(FrameError) {
         guard tag == firstTag + UInt64(slots.count) else {
-            throw .unexpectedFrame("delivery tag \(tag) follows \(firstTag + UInt64(slots.count) - 1)")
+            throw .unexpectedMethod("delivery tag \(tag) follows \(firstTag + UInt64(slots.count) - 1)")
         }
         guard needsAcknowledgement || !slots.isEmpty else {
             firstTag += 1

@@ -23,10 +23,18 @@ package struct ChannelStateMachine: Sendable {
         let id: CallID
         let classID: UInt16
         let methodID: UInt16
+        /// Which consumer the call starts or cancels; the answer must name the same.
+        let consumerTag: String?
 
         init(_ id: CallID, _ method: Method) {
             self.id = id
             (classID, methodID) = method.id
+            consumerTag =
+                switch method {
+                case .basicConsume(let consume) where !consume.consumerTag.isEmpty: consume.consumerTag
+                case .basicCancel(let cancel): cancel.consumerTag
+                default: nil
+                }
         }
 
         func isAnswered(by method: Method) -> Bool {
@@ -35,6 +43,13 @@ package struct ChannelStateMachine: Sendable {
             switch (classID, methodID) {
             case (40, 40): return answer.methodID == 51  // exchange.unbind, numbered out of line
             case (60, 70): return answer.methodID == 71 || answer.methodID == 72  // basic.get: ok or empty
+            case (60, 20), (60, 30):
+                switch method {
+                case .basicConsumeOk(let ok) where methodID == 20:
+                    return ok.consumerTag == consumerTag ?? ok.consumerTag
+                case .basicCancelOk(let ok) where methodID == 30: return ok.consumerTag == consumerTag
+                default: return false
+                }
             default: return answer.methodID == methodID + 1
             }
         }
@@ -44,7 +59,7 @@ package struct ChannelStateMachine: Sendable {
         case idle
         case opening
         case open
-        case closing(AMQPError)
+        case closing(AMQPError, isCrossed: Bool)
         case closed(AMQPError)
     }
 
@@ -68,7 +83,7 @@ package struct ChannelStateMachine: Sendable {
     package var closeReason: AMQPError? {
         switch state {
         case .idle, .opening, .open: nil
-        case .closing(let error), .closed(let error): error
+        case .closing(let error, _), .closed(let error): error
         }
     }
 
@@ -83,7 +98,7 @@ package struct ChannelStateMachine: Sendable {
             }
             state = .opening
         case .opening, .open: break
-        case .closing(let error), .closed(let error): return .refuse(id, error)
+        case .closing(let error, _), .closed(let error): return .refuse(id, error)
         }
         calls.append(Call(id, method))
         return .send(method)
@@ -98,7 +113,7 @@ package struct ChannelStateMachine: Sendable {
     ) -> Action {
         switch state {
         case .opening, .open:
-            state = .closing(reason)
+            state = .closing(reason, isCrossed: false)
             let method = Method.channelClose(
                 .init(replyCode: replyCode, replyText: replyText, classID: 0, methodID: 0)
             )
@@ -116,10 +131,13 @@ package struct ChannelStateMachine: Sendable {
             return answer(method)
         case (.opening, .channelClose(let close)), (.open, .channelClose(let close)):
             return end(AMQPError(channelClose: close, channel: number), send: .channelCloseOk)
-        case (.closing, .channelClose):
+        case (.closing(let reason, isCrossed: false), .channelClose):
             // Both sides closed at once: each answers the other, and ours is still to come.
+            state = .closing(reason, isCrossed: true)
             return .send(.channelCloseOk)
-        case (.closing(let reason), .channelCloseOk):
+        case (.closing(_, isCrossed: true), .channelClose):
+            return .violation(.unexpectedMethod("channel \(number) was closed twice"))
+        case (.closing(let reason, _), .channelCloseOk):
             return end(reason, send: nil)
         case (.closing, _):
             return .none  // §1.5.2.6: what comes before close-ok is discarded
@@ -130,7 +148,7 @@ package struct ChannelStateMachine: Sendable {
         case (.open, _):
             return answer(method)
         case (.idle, _), (.opening, _), (.closed, _):
-            return .violation(.unexpectedFrame("\(method.name) on channel \(number), which is not open"))
+            return .violation(.unknownChannel(number))
         }
     }
 
@@ -142,7 +160,7 @@ package struct ChannelStateMachine: Sendable {
 
     private mutating func answer(_ method: Method) -> Action {
         guard let call = calls.first, call.isAnswered(by: method) else {
-            return .violation(.unexpectedFrame("\(method.name) answers no call on channel \(number)"))
+            return .violation(.unexpectedMethod("\(method.name) answers no call on channel \(number)"))
         }
         _ = calls.popFirst()
         return .complete(call.id, with: method)

@@ -26,12 +26,12 @@ final class ConsumerInbox: Sendable {
     }
 
     private let state = Mutex(State())
-    /// Deliveries kept at most where no prefetch bounds them; nil where one does.
-    private let limit: Int?
+    /// Deliveries kept before reading pauses: more than the prefetch, which only a server keeps.
+    private let limit: Int
     /// Called, off the loop, when a full inbox has been drained to half.
     private let resume: @Sendable () -> Void
 
-    init(limit: Int?, resume: @escaping @Sendable () -> Void) {
+    init(limit: Int, resume: @escaping @Sendable () -> Void) {
         self.limit = limit
         self.resume = resume
     }
@@ -45,7 +45,7 @@ final class ConsumerInbox: Sendable {
                 return .stored
             }
             state.deliveries.append(delivery)
-            guard let limit, state.deliveries.count >= limit, !state.isPausing else { return .stored }
+            guard state.deliveries.count >= limit, !state.isPausing else { return .stored }
             state.isPausing = true
             return .full
         }
@@ -123,7 +123,7 @@ final class ConsumerInbox: Sendable {
     }
 
     private func wantsResume(_ state: inout State) -> Bool {
-        guard state.isPausing, let limit, state.deliveries.count <= limit / 2 else { return false }
+        guard state.isPausing, state.deliveries.count <= limit / 2 else { return false }
         state.isPausing = false
         return true
     }

@@ -22,8 +22,8 @@ package struct ContentAssembler: Sendable {
     private var state = State.idle
     private let maximumBodySize: Int
 
-    /// The most octets reserved on a peer's word alone.
-    private static let trustedSize = 1 << 20
+    /// Octets reserved for each octet of a first body frame.
+    private static let trust = 16
 
     package init(maximumBodySize: Int) {
         self.maximumBodySize = maximumBodySize
@@ -31,6 +31,11 @@ package struct ContentAssembler: Sendable {
 
     package var isIdle: Bool {
         if case .idle = state { true } else { false }
+    }
+
+    /// Octets of memory that the message under way has taken.
+    package var reservedOctets: Int {
+        if case .awaitingBody(let content, _) = state { content.body.capacity } else { 0 }
     }
 
     package mutating func begin(_ carrier: Carrier) throws(FrameError) {
@@ -69,7 +74,8 @@ package struct ContentAssembler: Sendable {
             content.body = Array(payload)
             return content
         }
-        if content.body.isEmpty { content.body.reserveCapacity(min(size, Self.trustedSize)) }
+        // An announcement costs nothing, so room is made in proportion to what has come.
+        if content.body.isEmpty { content.body.reserveCapacity(min(size, Self.trust * payload.count)) }
         content.body.append(contentsOf: payload)
         guard content.body.count < size else { return content }
         state = .awaitingBody(content, size: size)

@@ -99,6 +99,7 @@ extension AMQPConnection {
             core.consumers.removeValue(forKey: tag)?.inbox.finish(AMQPError(.consumerCancelled, text))
         case .flow(let isActive, let answer):
             core.isFlowActive = isActive
+            guard mayAnswer() else { return }
             send(answer, on: core.number)
             pump(core)
         case .closed(let error, let calls, let answer):

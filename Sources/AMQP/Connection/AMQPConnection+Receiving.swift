@@ -46,7 +46,7 @@ extension AMQPConnection: ByteStreamHandler {
             switch frame.type {
             case .heartbeat: return
             case .method: return perform(machine.received(try Method(decoding: frame.payload)))
-            case .header, .body: throw .unexpectedFrame("content on channel 0")
+            case .header, .body: throw .unknownChannel(0)
             }
         }
         // §1.4.2.8: between close and close-ok only the answer matters.
@@ -61,7 +61,7 @@ extension AMQPConnection: ByteStreamHandler {
             case .body:
                 guard core.machine.isOpen else { return }
                 if let content = try core.assembler.body(frame.payload) { try deliver(content, on: core) }
-            case .heartbeat: throw .unexpectedFrame("a heartbeat on channel \(frame.channel)")
+            case .heartbeat: throw .malformedHeartbeat
             }
         } catch .bodyTooLarge(let octets, let limit) {
             // One message must not end all other channels.
@@ -87,7 +87,7 @@ extension AMQPConnection: ByteStreamHandler {
         switch content.carrier {
         case .deliver(let method):
             guard let consumer = core.consumers[method.consumerTag] else {
-                throw .unexpectedFrame("a delivery for consumer \"\(method.consumerTag)\", which is not known")
+                throw .unexpectedMethod("a delivery for consumer \"\(method.consumerTag)\", which is not known")
             }
             try core.acks.delivered(method.deliveryTag, needsAcknowledgement: consumer.needsAcknowledgement)
             let delivery = AMQPDelivery(
@@ -132,7 +132,19 @@ extension AMQPConnection: ByteStreamHandler {
 
     /// Returns a delivery that nobody waits for any more to its queue.
     func giveBack(_ tag: UInt64, on core: ChannelCore) {
-        if core.acks.settle(tag, as: .nack(requeue: true)) { flushAcknowledgements(core) }
+        guard core.acks.settle(tag, as: .nack(requeue: true)), mayAnswer() else { return }
+        flushAcknowledgements(core)
+    }
+
+    /// Whether one more answer may be queued that the server has called for by itself.
+    ///
+    /// A server that has us answer without end, and reads none of it, would fill our memory: the connection fails.
+    func mayAnswer() -> Bool {
+        unreadAnswers = stream.isWritable ? 0 : unreadAnswers + 1
+        if unreadAnswers == Self.unreadAnswersLimit {
+            perform(machine.failed(.unexpectedMethod("more than \(unreadAnswers) answers are not read")))
+        }
+        return unreadAnswers < Self.unreadAnswersLimit
     }
 
     /// Reads on after a full inbox has been drained.

@@ -42,10 +42,12 @@ public actor AMQPConnection {
     var heartbeatTimer: TimerID?
     var hasSent = false
     var pausedInboxes = 0
+    var unreadAnswers = 0
     var opening: Waiter<Void>?
     var hasEnded = false
 
     static let instances = Atomic<UInt64>(0)
+    static let unreadAnswersLimit = 10_000
 
     /// The event loop that the connection is confined to.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }

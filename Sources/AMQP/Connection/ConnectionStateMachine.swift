@@ -105,7 +105,7 @@ package struct ConnectionStateMachine: Sendable {
         case (.awaitingTune, .connectionTune(let tune)):
             return answer(tune)
         case (.awaitingTune, .connectionSecure):
-            return refuse(.unexpectedFrame("the server asks for more than the PLAIN mechanism's one answer"))
+            return refuse(.unexpectedMethod("the server asks for more than the PLAIN mechanism's one answer"))
         case (.awaitingOpenOk, .connectionOpenOk):
             state = .open
             return .opened
@@ -130,7 +130,7 @@ package struct ConnectionStateMachine: Sendable {
         case (.closing, _), (.closed, _):
             return .none
         case (.idle, _), (.awaitingStart, _), (.awaitingTune, _), (.awaitingOpenOk, _), (.open, _):
-            return refuse(.unexpectedFrame("\(method.name) is not allowed now"))
+            return refuse(.unexpectedMethod("\(method.name) is not allowed now"))
         }
     }
 
@@ -201,7 +201,7 @@ package struct ConnectionStateMachine: Sendable {
         )
         // §4.2.3: frame-min-size.
         guard tuning.frameMax >= 4096 else {
-            return refuse(.unexpectedFrame("a frame-max of \(tuning.frameMax), less than the standard's 4096"))
+            return refuse(.unexpectedMethod("a frame-max of \(tuning.frameMax), less than the standard's 4096"))
         }
         state = .awaitingOpenOk
         let answer = Method.ConnectionTuneOk(

@@ -55,7 +55,7 @@ extension BasicProperties {
     init(from cursor: inout Cursor) throws(FrameError) {
         let flags = try cursor.uint16()
         // The class defines 14 properties; any further flag would announce a value of unknown type.
-        guard flags & 3 == 0 else { throw .unexpectedFrame("properties beyond those of class basic") }
+        guard flags & 3 == 0 else { throw .unknownProperties }
         if flags & Flag.contentType != 0 { contentType = try cursor.shortString() }
         if flags & Flag.contentEncoding != 0 { contentEncoding = try cursor.shortString() }
         if flags & Flag.headers != 0 { headers = try FieldTable(from: &cursor) }

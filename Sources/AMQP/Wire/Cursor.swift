@@ -46,13 +46,14 @@ package struct Cursor {
         try octets(Int(uint32()))
     }
 
-    /// A short string; octets that are not UTF-8 are replaced, as the standard leaves their encoding open.
+    /// A short string, of which no octet is lost: see ``ShortString``.
     package mutating func shortString() throws(FrameError) -> String {
-        String(decoding: try shortOctets(), as: UTF8.self)
+        ShortString.decode(try shortOctets())
     }
 
+    /// A long string that is a method's argument, in the same way.
     package mutating func longString() throws(FrameError) -> String {
-        String(decoding: try longOctets(), as: UTF8.self)
+        ShortString.decode(try longOctets())
     }
 
     package mutating func end() throws(FrameError) {

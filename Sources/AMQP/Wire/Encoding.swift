@@ -6,10 +6,22 @@ extension [UInt8] {
     }
 
     mutating func appendShortString(_ text: String) throws(FrameError) {
-        let count = text.utf8.count
-        guard count <= 255 else { throw .shortStringTooLong(octets: count) }
-        append(UInt8(truncatingIfNeeded: count))
+        // An octet that is not UTF-8 stands as a scalar of four.
+        guard text.utf8.count <= 4 * ShortString.maximumOctets else {
+            throw .shortStringTooLong(octets: text.utf8.count)
+        }
+        let start = count
+        append(0)
         append(contentsOf: text.utf8)
+        ShortString.unescape(&self, from: start + 1)
+        let length = count - start - 1
+        guard length <= ShortString.maximumOctets else { throw .shortStringTooLong(octets: length) }
+        self[start] = UInt8(truncatingIfNeeded: length)
+    }
+
+    /// A method's long string; see ``Cursor/longString()``.
+    mutating func appendLongText(_ text: String) {
+        appendLongOctets(ShortString.octets(of: text))
     }
 
     mutating func appendLongString(_ text: String) {

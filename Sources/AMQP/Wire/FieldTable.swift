@@ -1,8 +1,10 @@
 /// Named values in order: message headers, arguments of declarations, capabilities of a peer.
 ///
 /// A table that came from the wire was checked when it arrived and is decoded only where it is looked at: finding a
-/// name decodes that one value, and a table passed on is copied octet by octet. A name that occurs twice counts once,
-/// the first time.
+/// name decodes that one value, and a table passed on is copied octet by octet.
+///
+/// The standard forbids a name to occur twice, and servers do not check. Such fields are kept and passed on, in order;
+/// looking a name up finds the first, and assigning to it, or removing it, leaves no other.
 public struct FieldTable: Sendable {
     /// The deepest nesting of tables and arrays that is accepted or sent.
     public static let maximumNesting = 32
@@ -74,27 +76,30 @@ public struct FieldTable: Sendable {
     public subscript(name: String) -> FieldValue? {
         get {
             switch storage {
-            case .fields(let fields): fields.first { $0.name == name }?.value
+            case .fields(let fields): fields.first { ShortString.areSame($0.name, name) }?.value
             case .encoded(let octets): octets.withUnsafeBytes { Self.find(name, in: $0) }
             }
         }
         set {
             var fields = self.fields
             storage = .fields([])
-            let index = fields.firstIndex { $0.name == name }
-            switch (index, newValue) {
-            case (let index?, let value?): fields[index].value = value
-            case (let index?, nil): fields.remove(at: index)
-            case (nil, let value?): fields.append((name, value))
-            case (nil, nil): break
+            if let newValue {
+                if let index = fields.firstIndex(where: { ShortString.areSame($0.name, name) }) {
+                    fields[index].value = newValue
+                    let later = fields[(index + 1)...].filter { !ShortString.areSame($0.name, name) }
+                    if index + 1 + later.count < fields.count { fields.replaceSubrange((index + 1)..., with: later) }
+                } else {
+                    fields.append((name, newValue))
+                }
+            } else {
+                fields.removeAll { ShortString.areSame($0.name, name) }
             }
             storage = .fields(fields)
         }
     }
 
     private static func find(_ name: String, in bytes: UnsafeRawBufferPointer) -> FieldValue? {
-        var name = name
-        return name.withUTF8 { wanted in
+        ShortString.octets(of: name).withUnsafeBytes { wanted in
             var cursor = Cursor(bytes)
             while !cursor.isAtEnd {
                 guard let candidate = try? cursor.shortOctets() else { return nil }
@@ -161,10 +166,24 @@ extension FieldTable {
         }
     }
 
+    private static func error(in octets: [UInt8], depth: Int) -> FrameError? {
+        octets.withUnsafeBytes { octets in
+            do throws(FrameError) {
+                try validate(octets, depth: depth)
+                return nil
+            } catch {
+                return error
+            }
+        }
+    }
+
     func encode(into output: inout [UInt8], depth: Int = 1) throws(FrameError) {
         guard depth <= Self.maximumNesting else { throw .nestingTooDeep }
         switch storage {
-        case .encoded(let octets): output.appendLongOctets(octets)
+        case .encoded(let octets):
+            // It was checked where it arrived; here it may be deeper.
+            if depth > 1, let error = Self.error(in: octets, depth: depth) { throw error }
+            output.appendLongOctets(octets)
         case .fields(let fields):
             try output.appendWithLength { (output) throws(FrameError) in
                 for field in fields {

@@ -23,7 +23,7 @@ public enum FieldValue: Hashable, Sendable {
     /// `d`
     case double(Double)
     /// `D`: the value divided by ten to the power of the scale.
-    case decimal(scale: UInt8, value: UInt32)
+    case decimal(scale: UInt8, value: Int32)
     /// `S`, when it is UTF-8.
     case string(String)
     /// `S`, when it is not UTF-8: the octets as they came.
@@ -87,6 +87,16 @@ extension FieldValue: ExpressibleByStringLiteral, ExpressibleByBooleanLiteral, E
     public init(_ value: Int64) {
         self = Int32(exactly: value).map(FieldValue.int32) ?? .int64(value)
     }
+
+    /// A number without a sign, which RabbitMQ's dialect has no 64-bit type for: as `I` or `l`, if it fits.
+    ///
+    /// - Throws: ``AMQPError``, code `.invalidArgument`, for numbers above `Int64.max`.
+    public init(unsigned value: UInt64) throws(AMQPError) {
+        guard let value = Int64(exactly: value) else {
+            throw AMQPError(.invalidArgument, "the field value \(value) does not fit 64 bits with a sign")
+        }
+        self.init(value)
+    }
 }
 
 extension FieldValue: ExpressibleByFloatLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral {
@@ -122,7 +132,8 @@ extension FieldValue {
         case UInt8(ascii: "i"): self = .uint32(try cursor.uint32())
         case UInt8(ascii: "f"): self = .float(Float(bitPattern: try cursor.uint32()))
         case UInt8(ascii: "d"): self = .double(Double(bitPattern: try cursor.uint64()))
-        case UInt8(ascii: "D"): self = .decimal(scale: try cursor.uint8(), value: try cursor.uint32())
+        case UInt8(ascii: "D"):
+            self = .decimal(scale: try cursor.uint8(), value: Int32(bitPattern: try cursor.uint32()))
         case UInt8(ascii: "T"): self = .timestamp(try cursor.uint64())
         case UInt8(ascii: "x"): self = .octets(Array(try cursor.longOctets()))
         default: throw .unknownFieldType(tag)

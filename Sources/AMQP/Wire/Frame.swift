@@ -42,6 +42,8 @@ package struct FrameDecoder: Sendable {
         guard size <= maximumFrameSize - Self.overhead else {
             throw .frameTooLarge(octets: size + Self.overhead, limit: maximumFrameSize)
         }
+        // §4.2.7: a heartbeat has no payload, and channel 0.
+        if type == .heartbeat, size != 0 || channel != 0 { throw .malformedHeartbeat }
         guard cursor.remaining > size else { return nil }
         let payload = try cursor.octets(size)
         guard try cursor.uint8() == Self.endOctet else { throw .missingEndOctet }
@@ -77,7 +79,7 @@ package struct ContentHeader: Hashable, Sendable {
     package init(decoding payload: UnsafeRawBufferPointer) throws(FrameError) {
         var cursor = Cursor(payload)
         let classID = try cursor.uint16()
-        guard classID == 60 else { throw .unexpectedFrame("a content header of class \(classID)") }
+        guard classID == 60 else { throw .wrongContentClass(classID) }
         _ = try cursor.uint16()  // §4.2.6.1: weight, unused
         bodySize = try cursor.uint64()
         properties = try BasicProperties(from: &cursor)

@@ -9,12 +9,20 @@ package enum FrameError: Error, Hashable, Sendable {
     /// Tables or arrays are nested deeper than ``FieldTable/maximumNesting``.
     case nestingTooDeep
     case unknownFieldType(UInt8)
+    /// Flags of properties that class `basic` does not have.
+    case unknownProperties
     case unknownFrameType(UInt8)
     case unknownMethod(classID: UInt16, methodID: UInt16)
     case frameTooLarge(octets: Int, limit: Int)
     case missingEndOctet
-    /// A frame that the protocol does not allow in this state.
+    /// A heartbeat on a channel, or with a payload.
+    case malformedHeartbeat
+    /// A content header of another class than `basic`.
+    case wrongContentClass(UInt16)
+    /// A frame of content where none is due, or none where one is.
     case unexpectedFrame(String)
+    /// A method that the protocol does not allow in this state.
+    case unexpectedMethod(String)
     /// A frame for a channel that is not open.
     case unknownChannel(UInt16)
     /// A confirmation of something never published or already confirmed.
@@ -30,9 +38,12 @@ package enum FrameError: Error, Hashable, Sendable {
     /// The reply code with which the connection or channel is closed for it (AMQP 0-9-1 §1.2).
     package var replyCode: UInt16 {
         switch self {
-        case .truncated, .trailingOctets, .nestingTooDeep, .unknownFieldType, .shortStringTooLong: 502
-        case .unknownFrameType, .frameTooLarge, .missingEndOctet, .foreignProtocol, .headersTooLarge: 501
-        case .unknownMethod, .unknownConfirmation: 503
+        case .truncated, .trailingOctets, .nestingTooDeep, .unknownFieldType, .unknownProperties, .shortStringTooLong:
+            502
+        case .unknownFrameType, .frameTooLarge, .missingEndOctet, .malformedHeartbeat, .wrongContentClass,
+            .foreignProtocol, .headersTooLarge:
+            501
+        case .unknownMethod, .unexpectedMethod, .unknownConfirmation: 503
         case .unknownChannel: 504
         case .unexpectedFrame: 505
         case .bodyTooLarge: 311
@@ -47,11 +58,15 @@ extension FrameError: CustomStringConvertible {
         case .trailingOctets: "octets are left over after the last value"
         case .nestingTooDeep: "field tables are nested deeper than \(FieldTable.maximumNesting)"
         case .unknownFieldType(let tag): "unknown field type \(tag)"
+        case .unknownProperties: "properties beyond those of class basic"
         case .unknownFrameType(let type): "unknown frame type \(type)"
         case .unknownMethod(let classID, let methodID): "unknown method \(classID).\(methodID)"
         case .frameTooLarge(let octets, let limit): "a frame of \(octets) octets exceeds the negotiated \(limit)"
         case .missingEndOctet: "a frame does not end with its end octet"
-        case .unexpectedFrame(let text): text
+        case .malformedHeartbeat: "a heartbeat on a channel, or with a payload"
+        case .wrongContentClass(let classID): "a content header of class \(classID)"
+        case .unexpectedFrame(let text), .unexpectedMethod(let text): text
+        case .unknownChannel(0): "content on channel 0, which is the connection's own"
         case .unknownChannel(let number): "a frame for channel \(number), which is not open"
         case .unknownConfirmation(let tag): "a confirmation of publish \(tag), which is not outstanding"
         case .bodyTooLarge(let octets, let limit): "a body of \(octets) octets exceeds the limit of \(limit)"

@@ -32,8 +32,8 @@ extension Method {
             output.append(versionMajor)
             output.append(versionMinor)
             try serverProperties.encode(into: &output)
-            output.appendLongString(mechanisms)
-            output.appendLongString(locales)
+            output.appendLongText(mechanisms)
+            output.appendLongText(locales)
         }
     }
 
