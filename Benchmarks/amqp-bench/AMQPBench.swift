@@ -134,7 +134,8 @@ import Glibc
         }
     }
 
-    private func take(_ count: Int? = nil, from consumer: AMQPConsumer) async throws {
+    /// Off the main actor, where the consumers of a service run.
+    @concurrent private func take(_ count: Int? = nil, from consumer: AMQPConsumer) async throws {
         let channel = consumer.channel
         var missing = count ?? settings.count
         while missing > 0, let delivery = try await consumer.next() {

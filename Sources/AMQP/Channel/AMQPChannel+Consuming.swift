@@ -39,8 +39,9 @@ extension AMQPChannel {
 
     /// Settles a delivery as done.
     ///
-    /// Callable from any thread; returns at once. Settlements leave together in the loop's next turn, contiguous ones
-    /// as a single frame. A tag of another channel, of one that is closed, or one already settled, is ignored: such a
+    /// Callable from any thread; returns at once. Acknowledgements leave within a millisecond or two, or as soon as a
+    /// quarter of the prefetch has gathered, contiguous ones as a single frame; rejections leave at once. A tag of
+    /// another channel, of one that is closed, or one already settled, is ignored: such a
     /// delivery has gone back to its queue, or is done with.
     public func acknowledge(_ tag: DeliveryTag) {
         settle(tag, as: .acknowledge)
@@ -82,6 +83,7 @@ extension AMQPConnection {
             loop.execute { self.assumeIsolated { $0.resumeReading() } }
         }
         core.consumers[tag] = ChannelCore.Consumer(inbox: inbox, needsAcknowledgement: !noAck)
+        if !noAck { core.limitPatience(prefetch: prefetch) }
         if !noAck { begin(.basicQos(.init(prefetchSize: 0, prefetchCount: prefetch)), nil, on: core) }
         do throws(AMQPError) {
             let consume = Method.BasicConsume(

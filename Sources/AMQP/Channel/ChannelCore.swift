@@ -8,11 +8,18 @@ struct ChannelAnswer: Sendable {
 
 /// The half of a channel that lives on the event loop, inside its connection.
 final class ChannelCore {
-    struct Consumer {
+    final class Consumer {
         let inbox: ConsumerInbox
         let needsAcknowledgement: Bool
         /// Set when nobody takes deliveries any more; those on the way go back to their queue.
         var isAbandoned = false
+        /// What the octets just read have brought; handed over together.
+        var arrived: [AMQPDelivery] = []
+
+        init(inbox: ConsumerInbox, needsAcknowledgement: Bool) {
+            self.inbox = inbox
+            self.needsAcknowledgement = needsAcknowledgement
+        }
     }
 
     let number: UInt16
@@ -21,7 +28,15 @@ final class ChannelCore {
     var machine: ChannelStateMachine
     var assembler: ContentAssembler
     var acks = AckCoalescer()
-    var consumers: [String: Consumer] = [:]
+    var consumers: [String: Consumer] = [:] {
+        didSet { lastConsumer = nil }
+    }
+    private var lastConsumer: (tag: String, consumer: Consumer)?
+    var deliverDecoder = DeliverDecoder()
+    /// The look into the mailbox that follows deliveries by itself; see ``AMQPConnection/expectSettlements(_:)``.
+    var settlementTimer: TimerID?
+    /// Acknowledgements for which that look is not waited.
+    var settlementPatience = ChannelCore.largestPatience
     var calls: [ChannelStateMachine.CallID: Waiter<ChannelAnswer>] = [:]
     /// Calls of `basic.get` in order, with whether each loan needs an acknowledgement.
     var gets = RingBuffer<Bool>()
@@ -31,7 +46,7 @@ final class ChannelCore {
     var waiting = RingBuffer<PublishOperation>()
     var isFlowActive = true
     var sweep: (timer: TimerID, at: ContinuousClock.Instant)?
-    private var lastConsumer = 0
+    private var lastConsumerNumber = 0
     private var lastCall: ChannelStateMachine.CallID = 0
 
     // Storage that is used again and again, so that the hot paths allocate nothing.
@@ -47,6 +62,22 @@ final class ChannelCore {
         assembler = ContentAssembler(maximumBodySize: maximumBodySize)
     }
 
+    static let largestPatience = 256
+
+    /// Finds a consumer; the one of the last delivery at once.
+    func consumer(_ tag: String) -> Consumer? {
+        if let lastConsumer, lastConsumer.tag == tag { return lastConsumer.consumer }
+        guard let consumer = consumers[tag] else { return nil }
+        lastConsumer = (tag, consumer)
+        return consumer
+    }
+
+    /// Acknowledgements wait for company no longer than a quarter of the smallest prefetch window lasts.
+    func limitPatience(prefetch: UInt16) {
+        guard prefetch > 0 else { return }
+        settlementPatience = max(1, min(settlementPatience, Int(prefetch) / 4))
+    }
+
     /// Names a call; without a waiter, its answer interests nobody.
     func newCall(_ waiter: Waiter<ChannelAnswer>?) -> ChannelStateMachine.CallID {
         lastCall += 1
@@ -56,7 +87,7 @@ final class ChannelCore {
 
     /// A short name, so that it needs no allocation when it comes back with each delivery.
     func newConsumerTag() -> String {
-        lastConsumer += 1
-        return "consumer-\(lastConsumer)"
+        lastConsumerNumber += 1
+        return "consumer-\(lastConsumerNumber)"
     }
 }

@@ -47,14 +47,20 @@ final class Waiter<Value: Sendable>: Sendable {
         return isFirst
     }
 
-    /// Waits for the answer.
+    /// Waits for the answer, where the caller runs.
     ///
     /// Called once.
     ///
     /// - Throws: The answer's error; `.cancelled` when the task is cancelled first.
-    func value(_ what: StaticString) async throws(AMQPError) -> Value {
+    func value(
+        _ what: StaticString,
+        isolation: isolated (any Actor)? = #isolation
+    ) async throws(AMQPError) -> Value {
         let outcome = await withTaskCancellationHandler {
-            await withUnsafeContinuation { (continuation: UnsafeContinuation<Outcome, Never>) in
+            // Captured, the closure has the caller's isolation, too: without it, a caller on an actor would change to
+            // the global executor to begin its wait, and back at the end of it.
+            _ = isolation
+            return await withUnsafeContinuation { (continuation: UnsafeContinuation<Outcome, Never>) in
                 let early: Outcome? = state.withLock { state in
                     switch state {
                     case .idle:

@@ -96,7 +96,7 @@ extension AMQPConnection {
         case .complete(let call, let method): complete(call, method, delivery, on: core)
         case .consumerCancelled(let tag):
             let text = "the broker cancelled consumer \"\(tag)\", as it does when the queue goes away"
-            core.consumers.removeValue(forKey: tag)?.inbox.finish(AMQPError(.consumerCancelled, text))
+            finishConsumer(tag, AMQPError(.consumerCancelled, text), on: core)
         case .flow(let isActive, let answer):
             core.isFlowActive = isActive
             guard mayAnswer() else { return }
@@ -121,7 +121,7 @@ extension AMQPConnection {
         on core: ChannelCore
     ) {
         switch method {
-        case .basicCancelOk(let cancelled): core.consumers.removeValue(forKey: cancelled.consumerTag)?.inbox.finish(nil)
+        case .basicCancelOk(let cancelled): finishConsumer(cancelled.consumerTag, nil, on: core)
         case .basicGetEmpty: _ = core.gets.popFirst()
         default: break
         }
@@ -131,11 +131,18 @@ extension AMQPConnection {
         if let delivery, !isTaken { giveBack(delivery.tag.number, on: core) }
     }
 
+    private func finishConsumer(_ tag: String, _ error: AMQPError?, on core: ChannelCore) {
+        guard let consumer = core.consumers.removeValue(forKey: tag) else { return }
+        handOver(to: consumer, on: core)
+        consumer.inbox.finish(error)
+    }
+
     /// Fails what runs on a channel that is gone.
     private func fail(_ core: ChannelCore, _ error: AMQPError) {
         // Publishes that came in just now fail like those before them; settlements find their delivery given back.
         let left = core.mailbox.close(error)
         for consumer in core.consumers.values {
+            consumer.arrived = []
             consumer.inbox.discard(error.code == .closed ? nil : error)
         }
         core.consumers = [:]
@@ -145,6 +152,8 @@ extension AMQPConnection {
         for ticket in core.confirms?.abandonAll() ?? [] { ticket.finish(.failure(lost)) }
         if let sweep = core.sweep { loop.cancel(sweep.timer) }
         core.sweep = nil
+        if let timer = core.settlementTimer { loop.cancel(timer) }
+        core.settlementTimer = nil
     }
 
     // MARK: Closing

@@ -15,22 +15,6 @@ extension AMQPConnection {
         pump(core)
     }
 
-    func flushAcknowledgements(_ core: ChannelCore) {
-        guard core.machine.isOpen else { return }
-        core.ackFrames.removeAll(keepingCapacity: true)
-        core.acks.flush(into: &core.ackFrames)
-        for frame in core.ackFrames {
-            switch frame {
-            case .ack(let tag, let multiple):
-                send(.basicAck(.init(deliveryTag: tag, multiple: multiple)), on: core.number)
-            case .nack(let tag, let requeue):
-                send(.basicNack(.init(deliveryTag: tag, requeue: requeue)), on: core.number)
-            case .reject(let tag, let requeue):
-                send(.basicReject(.init(deliveryTag: tag, requeue: requeue)), on: core.number)
-            }
-        }
-    }
-
     func pumpAll() {
         for core in channels.values { pump(core) }
     }

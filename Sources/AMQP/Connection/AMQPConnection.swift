@@ -42,6 +42,7 @@ public actor AMQPConnection {
     var heartbeatTimer: TimerID?
     var hasSent = false
     var pausedInboxes = 0
+    var consumersWithArrivals: [(ChannelCore, ChannelCore.Consumer)] = []
     var unreadAnswers = 0
     var opening: Waiter<Void>?
     var hasEnded = false

@@ -76,13 +76,17 @@ package struct ContentHeader: Hashable, Sendable {
         self.properties = properties
     }
 
-    package init(decoding payload: UnsafeRawBufferPointer) throws(FrameError) {
+    /// - Parameter previous: Properties that came before; equal ones share their storage.
+    package init(
+        decoding payload: UnsafeRawBufferPointer,
+        resembling previous: BasicProperties = BasicProperties()
+    ) throws(FrameError) {
         var cursor = Cursor(payload)
         let classID = try cursor.uint16()
         guard classID == 60 else { throw .wrongContentClass(classID) }
         _ = try cursor.uint16()  // §4.2.6.1: weight, unused
         bodySize = try cursor.uint64()
-        properties = try BasicProperties(from: &cursor)
+        properties = try BasicProperties(from: &cursor, resembling: previous)
     }
 }
 
