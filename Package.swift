@@ -31,9 +31,10 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CHiredis", path: "Sources/CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .systemLibrary(name: "COpenSSL", path: "Sources/COpenSSL", providers: [.apt(["libssl-dev"])]),
         .target(name: "CShims", path: "Sources/CShims"),
 
-        room("Transport", ["CShims"]),
+        room("Transport", ["CShims", "COpenSSL"]),
         room("AMQP", ["Transport"]),
         room("Redis", ["Transport", "CHiredis"]),
 
@@ -58,6 +59,13 @@ let package = Package(
         program("amqp-bench", at: "Benchmarks/amqp-bench", ["AMQP"]),
 
         .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
+        .target(
+            name: "FaultProxySupport",
+            dependencies: ["CShims"],
+            path: "Tests/FaultProxySupport",
+            swiftSettings: settings
+        ),
+        suite("FaultProxyTests", ["FaultProxySupport"]),
         suite("TransportTests", ["Transport"]),
         suite("CeleriacTests", ["Celeriac", "quickstart"]),
         suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),
@@ -67,7 +75,7 @@ let package = Package(
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore", "TestSupport"]),
         suite("AMQPTests", ["AMQP"]),
         suite("CeleriacAMQPTests", ["AMQP", "CeleriacAMQP", "CeleriacCore", "TestSupport"]),
-        suite("AMQPIntegrationTests", ["AMQP"]),
+        suite("AMQPIntegrationTests", ["AMQP", "Transport"]),
         program("fleet", at: "Tests/Fixtures/fleet"),
         .target(
             name: "FleetSupport",

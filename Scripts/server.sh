@@ -1,13 +1,19 @@
 #!/usr/bin/env bash
-# Runs one private RabbitMQ or Redis whose whole state lives in a directory.
+# Runs one private RabbitMQ or Redis, or a cluster of RabbitMQ, whose whole state lives in a directory.
 #
 #   server.sh start|stop|kill|restart|pid|url rabbitmq|redis DIRECTORY
+#   server.sh control rabbitmq DIRECTORY ARGUMENT…
+#   server.sh cluster DIRECTORY
 #   server.sh clear DIRECTORY
 #
 # start    makes the directory if need be, waits until the server answers and prints its URL. A free loopback port is
 #          chosen the first time and kept in the directory, so that the next start has the same URL and the same data.
 # stop     ends it in good order;  kill  ends it with SIGKILL, as a crash would;  restart  is stop, then start.
 # pid, url print what is running.
+# control  runs rabbitmqctl against that server.
+# cluster  starts three nodes that have joined each other, in DIRECTORY/1, DIRECTORY/2 and DIRECTORY/3, and prints
+#          their URLs. Each directory then serves the commands above, so that a node can be stopped, killed and started
+#          again by itself.
 # clear    kills every server in the directory and beneath it, and removes the directory.
 #
 # Both kinds may share one directory. Servers that something else started are never touched.
@@ -18,7 +24,8 @@ fail() {
     exit 1
 }
 usage() {
-    echo "usage: ${0##*/} start|stop|kill|restart|pid|url rabbitmq|redis DIRECTORY, or clear DIRECTORY" >&2
+    echo "usage: ${0##*/} start|stop|kill|restart|pid|url rabbitmq|redis DIRECTORY," >&2
+    echo "       control rabbitmq DIRECTORY ARGUMENT…, cluster DIRECTORY, or clear DIRECTORY" >&2
     exit 64
 }
 
@@ -29,9 +36,14 @@ case ${1:-} in
         case $kind in rabbitmq | redis) ;; *) usage ;; esac
         state=$(realpath -m -- "$3")/$kind
         ;;
-    clear)
+    control)
+        if (($# < 4)) || [[ $2 != rabbitmq ]]; then usage; fi
+        action=$1 kind=$2 state=$(realpath -m -- "$3")/$2
+        arguments=("${@:4}")
+        ;;
+    clear | cluster)
         (($# == 2)) || usage
-        action=$1 directory=$2
+        action=$1 kind=rabbitmq directory=$(realpath -m -- "$2")
         ;;
     *) usage ;;
 esac
@@ -97,9 +109,10 @@ free_port() {
     fail "no free port"
 }
 
-port_for() { # NAME: the port under that name in the directory, chosen the first time
-    [[ -s $state/$1 ]] || free_port >"$state/$1"
-    cat "$state/$1"
+port_for() { # NAME [DIRECTORY]: the port under that name in the directory, chosen the first time
+    local file=${2:-$state}/$1
+    [[ -s $file ]] || free_port >"$file"
+    cat "$file"
 }
 
 answers() { # PORT: cheap probe, no client program needed
@@ -124,22 +137,48 @@ launch_redis() { # PORT
         --save '' --appendonly yes --appendfsync everysec
 }
 
+scripts=/usr/lib/rabbitmq/bin
+
+# Where the name server and the cookie are: with the server itself, or with the cluster that it is a node of.
+shared() {
+    if [[ -s $state/cluster ]]; then cat "$state/cluster"; else echo "$state"; fi
+}
+
+node_name() { # DIRECTORY
+    echo "celeriac-$(<"$1/port")@localhost"
+}
+
+# The name server of Erlang nodes: one of our own, for the system's would outlive us.
+launch_epmd() { # DIRECTORY
+    running "$1/epmd.pid" >/dev/null && return
+    launch "$1/epmd.pid" "$1/epmd.log" env -i PATH="$PATH" epmd -address 127.0.0.1 -port "$(<"$1/epmd-port")"
+}
+
+configuration() { # PORT SHARED
+    local node number=0
+    printf '%s\n' "listeners.tcp.1 = 127.0.0.1:$1" 'log.file.level = warning'
+    [[ -s $2/nodes ]] || return 0
+    # Whoever comes first finds nobody and stands alone; the others, kept waiting by a lock meanwhile, join it.
+    printf '%s\n' 'cluster_formation.peer_discovery_backend = classic_config' \
+        'cluster_formation.discovery_retry_limit = 1' 'cluster_formation.discovery_retry_interval = 250' \
+        'raft.wal_max_size_bytes = 16777216'
+    while read -r node; do
+        echo "cluster_formation.classic_config.nodes.$((++number)) = $node"
+    done <"$2/nodes"
+}
+
 launch_rabbitmq() { # PORT
-    local scripts=/usr/lib/rabbitmq/bin epmd_port dist_port
+    local shared dist_port
     [[ -x $scripts/rabbitmq-server ]] || fail "no RabbitMQ in $scripts"
-    epmd_port=$(port_for epmd-port)
+    shared=$(shared)
+    port_for epmd-port "$shared" >/dev/null
     dist_port=$(port_for dist-port)
-    mkdir -p "$state/home" "$state/mnesia" "$state/logs"
+    mkdir -p "$shared/home" "$state/mnesia" "$state/logs"
     echo '[].' >"$state/enabled_plugins"
     : >"$state/environment.conf"
     echo '[].' >"$state/advanced.config"
-    printf '%s\n' "listeners.tcp.1 = 127.0.0.1:$1" 'log.file.level = warning' >"$state/rabbitmq.conf"
-
-    # The name server of Erlang nodes: one of our own, for the system's would outlive us.
-    if ! running "$state/epmd.pid" >/dev/null; then
-        launch "$state/epmd.pid" "$state/epmd.log" \
-            env -i PATH="$PATH" epmd -address 127.0.0.1 -port "$epmd_port"
-    fi
+    configuration "$1" "$shared" >"$state/rabbitmq.conf"
+    launch_epmd "$shared"
 
     # A huge limit makes Erlang allocate a huge table.
     local limit
@@ -150,10 +189,10 @@ launch_rabbitmq() { # PORT
     # Debian's wrapper insists on being root or rabbitmq, so not through it. "Under systemd" is the script's way of
     # saying: replace the shell by Erlang, so that the pid is the server's and SIGTERM its orderly shutdown.
     launch "$state/pid" "$state/log" env -i PATH="$PATH" LANG=C.UTF-8 \
-        HOME="$state/home" \
+        HOME="$shared/home" \
         RUNNING_UNDER_SYSTEMD=true \
-        ERL_EPMD_PORT="$epmd_port" ERL_EPMD_ADDRESS=127.0.0.1 ERL_CRASH_DUMP="$state/logs/erl_crash.dump" \
-        RABBITMQ_NODENAME="celeriac-$1@localhost" \
+        ERL_EPMD_PORT="$(<"$shared/epmd-port")" ERL_EPMD_ADDRESS=127.0.0.1 ERL_CRASH_DUMP="$state/logs/erl_crash.dump" \
+        RABBITMQ_NODENAME="$(node_name "$state")" \
         RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT="$1" RABBITMQ_DIST_PORT="$dist_port" \
         RABBITMQ_CONF_ENV_FILE="$state/environment.conf" RABBITMQ_CONFIG_FILE="$state/rabbitmq.conf" \
         RABBITMQ_ADVANCED_CONFIG_FILE="$state/advanced.config" RABBITMQ_ENABLED_PLUGINS_FILE="$state/enabled_plugins" \
@@ -171,7 +210,8 @@ start() {
     fi
     mkdir -p "$state"
     echo "$$ $(start_time "$$")" >"$state/starter.pid"
-    [[ -s $state/port ]] || chosen=yes
+    # A cluster knows its nodes by their ports.
+    [[ -s $state/port || -s $state/cluster ]] || chosen=yes
     for _ in 1 2 3; do
         port=$(port_for port)
         rm -f "$state/pid"
@@ -201,7 +241,55 @@ start() {
 
 halt() { # SIGNAL
     end "$1" "$state/pid"
-    end "$1" "$state/epmd.pid"
+    # The other nodes of a cluster need the name server still.
+    [[ -s $state/cluster ]] || end "$1" "$state/epmd.pid"
+}
+
+control() {
+    local shared limits
+    shared=$(shared)
+    # It is an Erlang node, too, and listens; on loopback only.
+    limits='+S 1 +SDio 1 -start_epmd false -kernel inet_dist_use_interface {127,0,0,1}'
+    env -i PATH="$PATH" LANG=C.UTF-8 HOME="$shared/home" \
+        ERL_EPMD_PORT="$(<"$shared/epmd-port")" ERL_EPMD_ADDRESS=127.0.0.1 \
+        RABBITMQ_CONF_ENV_FILE="$state/environment.conf" RABBITMQ_NODENAME="$(node_name "$state")" \
+        RABBITMQ_CTL_DIST_PORT_MIN=15000 RABBITMQ_CTL_DIST_PORT_MAX=32000 \
+        RABBITMQ_CTL_ERL_ARGS="$limits" \
+        "$scripts/rabbitmqctl" "${arguments[@]}"
+}
+
+cluster() {
+    local shared=$directory/rabbitmq number pids=() node other
+    mkdir -p "$shared/home"
+    echo "$$ $(start_time "$$")" >"$shared/starter.pid"
+    port_for epmd-port "$shared" >/dev/null
+    if [[ ! -s $shared/nodes ]]; then
+        for number in 1 2 3; do
+            state=$directory/$number/rabbitmq
+            mkdir -p "$state"
+            port_for port >/dev/null
+            echo "$shared" >"$state/cluster"
+            node_name "$state"
+        done >"$shared/nodes"
+        (umask 077 && echo "$SRANDOM$SRANDOM$SRANDOM" >"$shared/home/.erlang.cookie")
+        chmod 400 "$shared/home/.erlang.cookie"
+    fi
+    launch_epmd "$shared"
+    for number in 1 2 3; do
+        "$0" start rabbitmq "$directory/$number" &
+        pids+=($!)
+    done >/dev/null
+    for number in "${pids[@]}"; do wait "$number" || fail "a node of the cluster did not start"; done
+    # Each node writes down whom it has joined.
+    for number in 1 2 3; do
+        state=$directory/$number/rabbitmq
+        node=$state/mnesia/$(node_name "$state")/cluster_nodes.config
+        while read -r other; do
+            grep -qF "$other" "$node" || fail "$(node_name "$state") has not joined $other"
+        done <"$shared/nodes"
+        url
+    done
+    rm -f "$shared/starter.pid"
 }
 
 clear() {
@@ -226,5 +314,7 @@ case $action in
         ;;
     pid) running "$state/pid" || fail "$kind is not running in $state" ;;
     url) url ;;
+    control) control ;;
+    cluster) cluster ;;
     clear) clear ;;
 esac

@@ -43,21 +43,23 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
     /// Octets written and not yet accepted by the kernel.
     package private(set) var pendingOutput = 0
 
-    private enum State { case open, closing, closed }
+    enum State { case open, closing, closed }
 
-    private var state = State.open
-    private var descriptor: Int32
-    private var tag: UInt64 = 0
-    private var interest: EventLoop.Interest = .read
+    // What is not private serves ByteStream+TLS.
+    private(set) var state = State.open
+    private(set) var descriptor: Int32
+    var tag: UInt64 = 0
+    var interest: EventLoop.Interest = .read
+    var tls: TLSLayer?
     private var handler: (any ByteStreamHandler)?
-    private let limits: Limits
+    let limits: Limits
 
-    private var input: UnsafeMutableRawBufferPointer
+    private(set) var input: UnsafeMutableRawBufferPointer
     private var inputStart = 0
-    private var inputEnd = 0
+    var inputEnd = 0
 
-    private var chunks: [[UInt8]] = []
-    private var firstChunkOffset = 0
+    private(set) var chunks: [[UInt8]] = []
+    private(set) var firstChunkOffset = 0
     private var isFlushScheduled = false
     private var closeTimer: TimerID?
 
@@ -87,8 +89,9 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
         do {
             tag = try loop.add(self, descriptor: descriptor, interest: interest)
         } catch {
-            abort(error)
+            return abort(error)
         }
+        if let tls { resume(tls) }
     }
 
     // MARK: Output
@@ -116,25 +119,29 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
 
     private func didQueue(_ count: Int) {
         pendingOutput += count
-        if !isFlushScheduled {
-            isFlushScheduled = true
-            loop.flushAtEndOfTurn(self)
-        }
+        scheduleFlush()
         if isWritable, pendingOutput > limits.highWatermark {
             isWritable = false
             handler?.writabilityChanged(false)
         }
     }
 
+    func scheduleFlush() {
+        guard !isFlushScheduled else { return }
+        isFlushScheduled = true
+        loop.flushAtEndOfTurn(self)
+    }
+
     /// Sends what was queued, as far as the kernel takes it; called by the loop at the end of a turn.
     func flush() {
         isFlushScheduled = false
         guard state != .closed else { return }
+        if let tls { return flush(through: tls) }
         while pendingOutput > 0 {
             let written = gatherAndWrite()
             if written < 0 {
                 if errno == EINTR { continue }
-                guard errno == EAGAIN else { return abort(TransportError(system: errno, "write to \(peer)")) }
+                guard errno == EAGAIN else { return writeFailed(errno) }
                 wait(for: [.read, .write])
                 return
             }
@@ -142,6 +149,13 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
         }
         wait(for: .read)
         if state == .closing { shutdown(descriptor, Int32(SHUT_WR)) }
+    }
+
+    /// Ends the stream, after handing over what the peer said before it stopped listening: mostly the reason.
+    func writeFailed(_ error: Int32) {
+        let failure = TransportError(system: error, "write to \(peer)")
+        while state == .open, !isPaused, readAvailable() {}
+        abort(failure)
     }
 
     private func gatherAndWrite() -> Int {
@@ -165,7 +179,8 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
         }
     }
 
-    private func dropWritten(_ count: Int) {
+    /// Forgets octets that the kernel, or TLS, has taken.
+    func dropWritten(_ count: Int) {
         pendingOutput -= count
         if pendingOutput == 0 {
             // One chunk of ordinary size stays, so that the next turn allocates nothing.
@@ -198,13 +213,13 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
         loop.preconditionOnLoop()
         guard state == .open else { return }
         isPaused = !isReading
-        wait(for: pendingOutput > 0 && interest.contains(.write) ? [.read, .write] : .read)
+        wait(for: interest.contains(.write) ? [.read, .write] : .read)
         if isReading { offerInput() }
     }
 
     private var isPaused = false
 
-    private func wait(for wanted: EventLoop.Interest) {
+    func wait(for wanted: EventLoop.Interest) {
         let effective = isPaused ? wanted.subtracting(.read) : wanted
         guard effective != interest else { return }
         interest = effective
@@ -212,39 +227,49 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
     }
 
     func ready(readable: Bool, writable: Bool, failed: Bool) {
-        if readable || failed { readAvailable() }
+        if readable || failed { _ = readAvailable() }
         if writable, state != .closed { flush() }
     }
 
-    private func readAvailable() {
-        guard state != .closed else { return }
+    /// Reads once; false when there is nothing more for now, or for ever.
+    private func readAvailable() -> Bool {
+        guard state != .closed else { return false }
         guard !isPaused else {
             // Only an error or hang-up can be reported while reading is paused.
             let error = celeriac_socket_error(descriptor)
-            return abort(error > 0 ? TransportError(system: error, "read from \(peer)") : peerClosed)
+            abort(error > 0 ? TransportError(system: error, "read from \(peer)") : peerClosed)
+            return false
         }
+        if let tls { return read(through: tls) }
         guard makeRoom() else {
-            return abort(TransportError(.overflow, "more than \(limits.input) octets from \(peer) were not taken"))
+            abort(overflow)
+            return false
         }
-        let count = read(descriptor, input.baseAddress.map { $0 + inputEnd }, input.count - inputEnd)
-        switch count {
-        case 1...:
-            inputEnd += count
-            offerInput()
-        case 0:
-            abort(peerClosed)
-        default:
-            if errno != EAGAIN && errno != EINTR { abort(TransportError(system: errno, "read from \(peer)")) }
+        let count = Glibc.read(descriptor, input.baseAddress.map { $0 + inputEnd }, input.count - inputEnd)
+        guard count > 0 else {
+            if count == 0 {
+                abort(peerClosed)
+            } else if errno != EAGAIN && errno != EINTR {
+                abort(TransportError(system: errno, "read from \(peer)"))
+            }
+            return false
         }
+        inputEnd += count
+        offerInput()
+        return true
     }
 
-    private var peerClosed: TransportError {
+    var overflow: TransportError {
+        TransportError(.overflow, "more than \(limits.input) octets from \(peer) were not taken")
+    }
+
+    var peerClosed: TransportError {
         state == .closing
             ? TransportError(.closed, "closed the stream to \(peer)")
             : TransportError(.closedByPeer, "\(peer) closed the stream")
     }
 
-    private func offerInput() {
+    func offerInput() {
         guard inputEnd > inputStart, state == .open, let handler else {
             if state == .closing { inputStart = inputEnd }
             return
@@ -259,7 +284,7 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
     }
 
     /// Ensures free space at the end of the input buffer, by moving what is left to its front or by growing.
-    private func makeRoom() -> Bool {
+    func makeRoom() -> Bool {
         guard inputEnd == input.count || input.count - inputEnd < 4096 else { return true }
         if inputStart > 0 {
             let live = UnsafeRawBufferPointer(rebasing: input[inputStart..<inputEnd])
@@ -304,6 +329,7 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
         descriptor = -1
         chunks = []
         pendingOutput = 0
+        tls?.finishHandshake(.failure(reason))
         let handler = self.handler
         self.handler = nil
         handler?.closed(reason)

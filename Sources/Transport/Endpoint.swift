@@ -12,4 +12,12 @@ public enum Endpoint: Hashable, Sendable, CustomStringConvertible {
         case .unix(let path): path
         }
     }
+
+    /// Whom a certificate must name; empty for a socket file.
+    var host: String {
+        switch self {
+        case .tcp(let host, _): host
+        case .unix: ""
+        }
+    }
 }

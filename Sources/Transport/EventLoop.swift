@@ -69,6 +69,11 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
                 guard let context else { return nil }
                 let loop = Unmanaged<EventLoop>.fromOpaque(context).takeRetainedValue()
                 loop.identity.store(pthread_self(), ordering: .relaxed)
+                // Writing to a peer that is gone must be an error, not the end of the process.
+                var broken = sigset_t()
+                sigemptyset(&broken)
+                sigaddset(&broken, SIGPIPE)
+                pthread_sigmask(SIG_BLOCK, &broken, nil)
                 loop.name.withUTF8Buffer { celeriac_name_thread($0.baseAddress) }
                 loop.run()
             },

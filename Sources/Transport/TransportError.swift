@@ -6,6 +6,7 @@ public struct TransportError: Error, Sendable, Equatable, CustomStringConvertibl
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Raw: String {
             case unresolvable, refused, unreachable, timedOut, closedByPeer, reset, overflow, closed, cancelled, system
+            case tlsFailed
         }
         private let raw: Raw
 
@@ -30,6 +31,9 @@ public struct TransportError: Error, Sendable, Equatable, CustomStringConvertibl
         /// Another failure of the operating system; see the message.
         public static let system = Code(raw: .system)
 
+        /// TLS failed; ``TransportError/tlsFailure`` tells how.
+        public static let tlsFailed = Code(raw: .tlsFailed)
+
         /// The code's name.
         public var description: String { raw.rawValue }
     }
@@ -38,10 +42,17 @@ public struct TransportError: Error, Sendable, Equatable, CustomStringConvertibl
     public let code: Code
     /// What was attempted, where, and what came back.
     public let message: String
+    /// What went wrong with TLS, if it was TLS.
+    public let tlsFailure: TLSFailure?
 
-    package init(_ code: Code, _ message: String) {
+    package init(_ code: Code, _ message: String, tlsFailure: TLSFailure? = nil) {
         self.code = code
         self.message = message
+        self.tlsFailure = tlsFailure
+    }
+
+    package init(_ failure: TLSFailure, _ message: String) {
+        self.init(.tlsFailed, message, tlsFailure: failure)
     }
 
     /// Names a failed system call.

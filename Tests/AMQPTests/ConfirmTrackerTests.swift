@@ -5,10 +5,6 @@ import Testing
 @Suite("Confirm tracker") struct ConfirmTrackerTests {
     typealias Tracker = ConfirmTracker<Int>
 
-    private func fingerprint(_ key: String, _ messageID: String? = nil) -> Tracker.Fingerprint {
-        .init(exchange: "", routingKey: key, messageID: messageID, correlationID: nil, bodySize: 1)
-    }
-
     @Test("Settles exactly what is confirmed, in any order, each publish once", arguments: 0..<200)
     func property(_ seed: UInt64) throws {
         var generator = SeededGenerator(state: seed)
@@ -19,7 +15,7 @@ import Testing
         for _ in 0..<300 {
             if model.isEmpty || Int.random(in: 0..<3, using: &generator) > 0 {
                 published += 1
-                let number = tracker.published(published, fingerprint: nil)
+                let number = tracker.published(published)
                 #expect(number == UInt64(published))
                 model[number] = published
             } else if let number = model.keys.sorted().randomElement(using: &generator) {
@@ -44,7 +40,7 @@ import Testing
     @Test("Number zero with multiple confirms everything")
     func zero() throws {
         var tracker = Tracker()
-        for id in 1...3 { _ = tracker.published(id, fingerprint: nil) }
+        for id in 1...3 { _ = tracker.published(id) }
         var settled: [Tracker.Settled] = []
         try tracker.confirmed(upTo: 0, multiple: true, isNack: false, into: &settled)
         #expect(settled.map(\.id) == [1, 2, 3])
@@ -54,7 +50,7 @@ import Testing
     func unknown(_ number: UInt64, _ multiple: Bool) throws {
         var tracker = Tracker()
         var settled: [Tracker.Settled] = []
-        for id in 1...3 { _ = tracker.published(id, fingerprint: nil) }
+        for id in 1...3 { _ = tracker.published(id) }
         try tracker.confirmed(upTo: 3, multiple: true, isNack: false, into: &settled)
         settled = []
         #expect(throws: FrameError.unknownConfirmation(number)) {
@@ -63,27 +59,18 @@ import Testing
         #expect(settled.isEmpty)
     }
 
-    @Test("A return is told with the confirmation of the message that it looks like")
+    @Test("A return is told with the confirmation of the first publish that matches and has not returned")
     func returned() throws {
         var tracker = Tracker()
-        _ = tracker.published(1, fingerprint: fingerprint("here", "a"))
-        _ = tracker.published(2, fingerprint: fingerprint("nowhere", "b"))
-        _ = tracker.published(3, fingerprint: fingerprint("nowhere", "c"))
-        #expect(tracker.returned(fingerprint("nowhere", "c"), replyCode: 312, replyText: "NO_ROUTE") == true)
-        #expect(tracker.returned(fingerprint("nowhere", "z"), replyCode: 312, replyText: "NO_ROUTE") == false)
+        for id in 1...4 { _ = tracker.published(id) }
+        for _ in 0..<2 {
+            #expect(tracker.returned(replyCode: 312, replyText: "NO_ROUTE") { $0 >= 2 })
+        }
+        #expect(!tracker.returned(replyCode: 312, replyText: "NO_ROUTE") { $0 == 3 })
+        #expect(!tracker.returned(replyCode: 312, replyText: "NO_ROUTE") { $0 == 9 })
         var settled: [Tracker.Settled] = []
-        try tracker.confirmed(upTo: 3, multiple: true, isNack: false, into: &settled)
-        #expect(settled.map(\.outcome) == [.confirmed, .confirmed, .returned(replyCode: 312, replyText: "NO_ROUTE")])
-    }
-
-    @Test("Of messages that look alike, returns are told in order")
-    func returnsInOrder() throws {
-        var tracker = Tracker()
-        for id in 1...3 { _ = tracker.published(id, fingerprint: fingerprint("nowhere")) }
-        for _ in 0..<2 { _ = tracker.returned(fingerprint("nowhere"), replyCode: 312, replyText: "NO_ROUTE") }
-        var settled: [Tracker.Settled] = []
-        try tracker.confirmed(upTo: 3, multiple: true, isNack: false, into: &settled)
+        try tracker.confirmed(upTo: 4, multiple: true, isNack: false, into: &settled)
         let gone = Tracker.Outcome.returned(replyCode: 312, replyText: "NO_ROUTE")
-        #expect(settled.map(\.outcome) == [gone, gone, .confirmed])
+        #expect(settled.map(\.outcome) == [.confirmed, gone, gone, .confirmed])
     }
 }

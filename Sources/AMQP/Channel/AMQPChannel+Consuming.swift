@@ -8,30 +8,40 @@ extension AMQPChannel {
     ///     limit. It bounds what waits in the process, too.
     ///   - noAck: The broker forgets a message once it is sent; nothing is to be acknowledged, and what the process
     ///     has not handled when it ends is lost.
+    ///   - exclusive: Whether the queue is to have no other consumer.
+    ///   - noLocal: Asks the broker to leave out what this connection publishes; RabbitMQ does not have it.
     ///   - tag: The consumer's name on this channel; chosen if not given.
-    /// - Throws: ``AMQPError``: `.notFound`, `.resourceLocked`, `.accessRefused`; all close the channel.
+    ///   - arguments: Checked before anything is sent.
+    /// - Throws: ``AMQPError``: `.invalidArgument`; `.notFound`, `.resourceLocked`, `.accessRefused`, which close the
+    ///   channel.
     public func consume(
         _ queue: String,
         prefetch: UInt16 = 100,
         noAck: Bool = false,
         exclusive: Bool = false,
+        noLocal: Bool = false,
         tag: String? = nil,
-        arguments: FieldTable = [:]
+        arguments: ConsumerArguments = [:]
     ) async throws(AMQPError) -> AMQPConsumer {
-        try await connection.consume(
+        try ShortString.check(queue, "queue")
+        if let tag { try ShortString.check(tag, "tag") }
+        try arguments.validate(prefetch: prefetch, noAck: noAck)
+        return try await connection.consume(
             on: self,
             queue: queue,
             prefetch: prefetch,
             tag: tag,
             noAck: noAck,
             isExclusive: exclusive,
-            arguments: arguments
+            noLocal: noLocal,
+            arguments: try arguments.fields()
         )
     }
 
     /// Fetches one message, or `nil` if none is ready.
     ///
-    /// A consumer is the better way to take more than a few.
+    /// Each call is a round trip, and an empty queue answers at once: a loop of calls is no way to wait for messages.
+    /// A consumer is the way to take more than a few. Not for streams.
     public func get(_ queue: String, noAck: Bool = false) async throws(AMQPError) -> AMQPDelivery? {
         let answer = try await connection.call(.basicGet(.init(queue: queue, noAck: noAck)), on: self)
         return answer.delivery
@@ -71,6 +81,7 @@ extension AMQPConnection {
         tag: String?,
         noAck: Bool,
         isExclusive: Bool,
+        noLocal: Bool,
         arguments: FieldTable
     ) async throws(AMQPError) -> AMQPConsumer {
         let core = try core(of: channel)
@@ -82,13 +93,17 @@ extension AMQPConnection {
             guard let self else { return }
             loop.execute { self.assumeIsolated { $0.resumeReading() } }
         }
-        core.consumers[tag] = ChannelCore.Consumer(inbox: inbox, needsAcknowledgement: !noAck)
-        if !noAck { core.limitPatience(prefetch: prefetch) }
+        core.consumers[tag] = ChannelCore.Consumer(
+            inbox: inbox,
+            needsAcknowledgement: !noAck,
+            takesDirectReplies: queue == "amq.rabbitmq.reply-to"
+        )
         if !noAck { begin(.basicQos(.init(prefetchSize: 0, prefetchCount: prefetch)), nil, on: core) }
         do throws(AMQPError) {
             let consume = Method.BasicConsume(
                 queue: queue,
                 consumerTag: tag,
+                noLocal: noLocal,
                 noAck: noAck,
                 isExclusive: isExclusive,
                 arguments: arguments

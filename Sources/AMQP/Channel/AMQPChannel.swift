@@ -30,14 +30,6 @@ public final class AMQPChannel: Sendable {
         await connection.close(self)
     }
 
-    /// Limits the unacknowledged deliveries of consumers started afterwards, each by itself.
-    ///
-    /// - Parameter prefetch: Messages; zero means no limit.
-    /// - SeeAlso: AMQP 0-9-1 `basic.qos`; RabbitMQ reads `global = false` as "per consumer".
-    public func setPrefetch(_ prefetch: UInt16) async throws(AMQPError) {
-        _ = try await connection.call(.basicQos(.init(prefetchSize: 0, prefetchCount: prefetch)), on: self)
-    }
-
     /// Has the loop look at the mailbox.
     func wake() {
         connection.loop.execute { [self] in

@@ -29,6 +29,9 @@ package struct AckCoalescer: Sendable {
     /// Deliveries on loan.
     package private(set) var outstanding = 0
 
+    /// Whether contiguous acknowledgements may share a frame.
+    package var isCoalescing = true
+
     package init() {}
 
     /// Notes a delivery; one that needs no acknowledgement takes its tag all the same.
@@ -64,6 +67,15 @@ package struct AckCoalescer: Sendable {
         return true
     }
 
+    /// Forgets all deliveries on loan and everything noted: the broker has taken them back.
+    package mutating func forgetAll() {
+        firstTag += UInt64(slots.count)
+        slots = RingBuffer()
+        outstanding = 0
+        acknowledging.removeAll(keepingCapacity: true)
+        rejections.removeAll(keepingCapacity: true)
+    }
+
     /// Appends the frames for everything noted since the last flush.
     package mutating func flush(into frames: inout [Frame]) {
         // Rejections go first: the tags they name must be settled when a `multiple` passes over them.
@@ -82,9 +94,11 @@ package struct AckCoalescer: Sendable {
             _ = slots.popFirst()
             firstTag += 1
         }
-        if acknowledgedInPrefix > 0 { frames.append(.ack(lastOfPrefix, multiple: acknowledgedInPrefix > 1)) }
-        for tag in acknowledging where tag >= firstTag {
-            slots[Int(tag - firstTag)] = .settled
+        if acknowledgedInPrefix > 0, isCoalescing {
+            frames.append(.ack(lastOfPrefix, multiple: acknowledgedInPrefix > 1))
+        }
+        for tag in acknowledging where tag >= firstTag || !isCoalescing {
+            if tag >= firstTag { slots[Int(tag - firstTag)] = .settled }
             frames.append(.ack(tag, multiple: false))
         }
         acknowledging.removeAll(keepingCapacity: true)

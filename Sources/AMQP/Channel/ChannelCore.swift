@@ -11,14 +11,17 @@ final class ChannelCore {
     final class Consumer {
         let inbox: ConsumerInbox
         let needsAcknowledgement: Bool
+        /// Whether it consumes RabbitMQ's pseudo-queue for direct replies.
+        let takesDirectReplies: Bool
         /// Set when nobody takes deliveries any more; those on the way go back to their queue.
         var isAbandoned = false
         /// What the octets just read have brought; handed over together.
         var arrived: [AMQPDelivery] = []
 
-        init(inbox: ConsumerInbox, needsAcknowledgement: Bool) {
+        init(inbox: ConsumerInbox, needsAcknowledgement: Bool, takesDirectReplies: Bool) {
             self.inbox = inbox
             self.needsAcknowledgement = needsAcknowledgement
+            self.takesDirectReplies = takesDirectReplies
         }
     }
 
@@ -41,7 +44,11 @@ final class ChannelCore {
     /// Calls of `basic.get` in order, with whether each loan needs an acknowledgement.
     var gets = RingBuffer<Bool>()
     /// Present once publishes are confirmed.
-    var confirms: ConfirmTracker<PublishTicket>?
+    var confirms: ConfirmTracker<PublishOperation>?
+    /// Whether publishes and settlements wait for a commit; never together with ``confirms``.
+    var isTransactional = false
+    /// Calls of `basic.recover` that are unanswered; settlements wait until then, and are void.
+    var recoveries = 0
     /// Publishes that wait for room in the window, for the stream or for the broker.
     var waiting = RingBuffer<PublishOperation>()
     var isFlowActive = true
@@ -52,7 +59,7 @@ final class ChannelCore {
     // Storage that is used again and again, so that the hot paths allocate nothing.
     var taken = ChannelMailbox.Contents()
     var ackFrames: [AckCoalescer.Frame] = []
-    var settled: [ConfirmTracker<PublishTicket>.Settled] = []
+    var settled: [ConfirmTracker<PublishOperation>.Settled] = []
 
     init(number: UInt16, instance: UInt64, mailbox: ChannelMailbox, maximumBodySize: Int) {
         self.number = number

@@ -16,6 +16,7 @@ final class ChannelMailbox: Sendable {
         /// Acknowledgements to collect before the loop is woken: one, unless it looks soon by itself.
         var patience = 1
         var closed: AMQPError?
+        var onReturn: (@Sendable (ReturnedMessage, AMQPMessage) -> Void)?
 
         mutating func mustSchedule() -> Bool {
             defer { isScheduled = true }
@@ -79,6 +80,15 @@ final class ChannelMailbox: Sendable {
             defer { state.contents = Contents() }
             return state.contents
         }
+    }
+
+    func onReturn(_ body: @escaping @Sendable (ReturnedMessage, AMQPMessage) -> Void) {
+        state.withLock { $0.onReturn = body }
+    }
+
+    /// Tells of a returned message that no confirmation will tell of.
+    func returned(_ returned: ReturnedMessage, _ message: AMQPMessage) {
+        state.withLock { $0.onReturn }?(returned, message)
     }
 
     var closeReason: AMQPError? { state.withLock { $0.closed } }

@@ -1,25 +1,9 @@
 /// Numbers publishes and tells which of them a confirmation settles.
 ///
 /// Confirmations come in any order, one by one or for all up to a number. A returned message is announced before its
-/// confirmation and carries no number, so it is recognised by what it carries.
+/// confirmation and carries no number, so it is compared with what is outstanding: messages that are equal in all they
+/// carry stand for each other, in the order of publishing.
 package struct ConfirmTracker<ID> {
-    /// What comes back with a returned message.
-    package struct Fingerprint: Hashable, Sendable {
-        package var exchange: String
-        package var routingKey: String
-        package var messageID: String?
-        package var correlationID: String?
-        package var bodySize: Int
-
-        package init(exchange: String, routingKey: String, messageID: String?, correlationID: String?, bodySize: Int) {
-            self.exchange = exchange
-            self.routingKey = routingKey
-            self.messageID = messageID
-            self.correlationID = correlationID
-            self.bodySize = bodySize
-        }
-    }
-
     package enum Outcome: Equatable, Sendable {
         case confirmed
         case nacked
@@ -33,7 +17,6 @@ package struct ConfirmTracker<ID> {
 
     fileprivate struct Slot {
         var id: ID?  // nil once settled
-        var fingerprint: Fingerprint?
         var returned: Outcome?
     }
 
@@ -46,22 +29,20 @@ package struct ConfirmTracker<ID> {
     package init() {}
 
     /// Takes the number of the next publish.
-    ///
-    /// - Parameter fingerprint: Of a mandatory message, which may come back.
-    package mutating func published(_ id: ID, fingerprint: Fingerprint?) -> UInt64 {
-        slots.append(Slot(id: id, fingerprint: fingerprint))
+    package mutating func published(_ id: ID) -> UInt64 {
+        slots.append(Slot(id: id))
         outstanding += 1
         return firstNumber + UInt64(slots.count - 1)
     }
 
-    /// Notes a returned message; false if none that is outstanding looks like it.
-    package mutating func returned(_ fingerprint: Fingerprint, replyCode: UInt16, replyText: String) -> Bool {
+    /// Notes a returned message; false if none that is outstanding and has not returned yet matches.
+    package mutating func returned(
+        replyCode: UInt16,
+        replyText: String,
+        where matches: (ID) -> Bool
+    ) -> Bool {
         for offset in 0..<slots.count {
-            // The server returns in the order of publishing, so of equal messages the first is meant.
-            guard slots[offset].returned == nil, slots[offset].id != nil, slots[offset].fingerprint == fingerprint
-            else {
-                continue
-            }
+            guard slots[offset].returned == nil, let id = slots[offset].id, matches(id) else { continue }
             slots[offset].returned = .returned(replyCode: replyCode, replyText: replyText)
             return true
         }

@@ -140,6 +140,15 @@ final class ConsumerInbox: Sendable {
         return taken
     }
 
+    /// Drops what is there: the broker has taken it back.
+    func dropAvailable() {
+        let mustResume = state.withLock { state in
+            _ = state.deliveries.removeAll()
+            return wantsResume(&state)
+        }
+        if mustResume { resume() }
+    }
+
     private func wantsResume(_ state: inout State) -> Bool {
         guard state.isPausing, state.deliveries.count <= limit / 2 else { return false }
         state.isPausing = false

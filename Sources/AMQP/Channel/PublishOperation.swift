@@ -1,6 +1,9 @@
 internal import Synchronization
 
-/// A message on its way to the wire, and who hears what became of it.
+/// A message on its way to the wire and until it is confirmed, and who hears what became of it.
+///
+/// It keeps the message, which its caller holds as well while it waits: a message that comes back has no number, and is
+/// recognised by comparing.
 final class PublishOperation: Sendable {
     let message: AMQPMessage
     let ticket: PublishTicket
@@ -14,7 +17,35 @@ final class PublishOperation: Sendable {
     }
 }
 
-/// What is kept of a publish once its message has been written: the octets need not stay.
+extension AMQPMessage {
+    /// Whether a message that came back is this one.
+    ///
+    /// - Parameter exactly: Whether all properties must be equal, but for `BCC`, which the broker removes.
+    func isReturned(
+        as returned: ReturnedMessage,
+        _ content: ContentAssembler.Content,
+        exactly: Bool
+    ) -> Bool {
+        guard isMandatory, routingKey == returned.routingKey, exchange == returned.exchange,
+            body.count == content.body.count
+        else { return false }
+        if exactly {
+            var sent = properties
+            sent.blindCarbonCopies = []
+            var received = content.properties
+            if sent.headers?.isEmpty == true { sent.headers = nil }
+            if received.headers?.isEmpty == true { received.headers = nil }
+            guard sent == received else { return false }
+        } else {
+            guard properties.messageID == content.properties.messageID,
+                properties.correlationID == content.properties.correlationID
+            else { return false }
+        }
+        return body == content.body
+    }
+}
+
+/// How a publish is told, and by when.
 struct PublishTicket: Sendable {
     enum Completion: Sendable {
         case one(Waiter<Void>)

@@ -81,7 +81,11 @@ extension AMQPConnection {
         guard case .send(let method) = action else { return perform(action, on: core) }
         do throws(FrameError) {
             try trySend(method, on: core.number)
-            if case .basicGet(let get) = method { core.gets.append(!get.noAck) }
+            switch method {
+            case .basicGet(let get): core.gets.append(!get.noAck)
+            case .basicQos(let qos): core.limitPatience(prefetch: qos.prefetchCount)
+            default: break
+            }
         } catch {
             core.machine = before
             core.calls.removeValue(forKey: call)
@@ -123,6 +127,7 @@ extension AMQPConnection {
         switch method {
         case .basicCancelOk(let cancelled): finishConsumer(cancelled.consumerTag, nil, on: core)
         case .basicGetEmpty: _ = core.gets.popFirst()
+        case .basicRecoverOk: recovered(core)
         default: break
         }
         let isTaken =
@@ -149,7 +154,7 @@ extension AMQPConnection {
         let unsent = error.publishing(wasSent: false)
         for operation in core.waiting.removeAll() + left.publishes { operation.ticket.finish(.failure(unsent)) }
         let lost = error.publishing(wasSent: true)
-        for ticket in core.confirms?.abandonAll() ?? [] { ticket.finish(.failure(lost)) }
+        for operation in core.confirms?.abandonAll() ?? [] { operation.ticket.finish(.failure(lost)) }
         if let sweep = core.sweep { loop.cancel(sweep.timer) }
         core.sweep = nil
         if let timer = core.settlementTimer { loop.cancel(timer) }

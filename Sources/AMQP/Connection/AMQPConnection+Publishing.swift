@@ -32,6 +32,10 @@ extension AMQPConnection {
 
     private func publish(_ operation: PublishOperation, on core: ChannelCore) {
         if core.confirms == nil, !operation.endsWhenSent {
+            guard !core.isTransactional else {
+                let error = AMQPError.mode("is transactional: publish unconfirmed, then commit", core.number)
+                return operation.ticket.finish(.failure(error))
+            }
             begin(.confirmSelect(.init()), nil, on: core)
             core.confirms = ConfirmTracker()
         }
@@ -41,19 +45,7 @@ extension AMQPConnection {
             let text = "cannot publish to exchange \"\(operation.message.exchange)\": \(error)"
             return operation.ticket.finish(.failure(AMQPError(.invalidArgument, text, underlying: error)))
         }
-        if core.confirms != nil {
-            let message = operation.message
-            let fingerprint: ConfirmTracker<PublishTicket>.Fingerprint? =
-                message.isMandatory
-                ? ConfirmTracker<PublishTicket>.Fingerprint(
-                    exchange: message.exchange,
-                    routingKey: message.routingKey,
-                    messageID: message.properties.messageID,
-                    correlationID: message.properties.correlationID,
-                    bodySize: message.body.count
-                ) : nil
-            _ = core.confirms?.published(operation.ticket, fingerprint: fingerprint)
-        }
+        _ = core.confirms?.published(operation)
         if operation.endsWhenSent { operation.ticket.finish(.success(())) }
     }
 
@@ -107,12 +99,12 @@ extension AMQPConnection {
         guard core.confirms != nil else { throw .unknownConfirmation(tag) }
         try core.confirms?.confirmed(upTo: tag, multiple: multiple, isNack: isNack, into: &core.settled)
         for settled in core.settled {
+            let ticket = settled.id.ticket
             switch settled.outcome {
-            case .confirmed: settled.id.finish(.success(()))
-            case .nacked: settled.id.finish(.failure(AMQPError(.nacked, "the broker refused the message (nack)")))
+            case .confirmed: ticket.finish(.success(()))
+            case .nacked: ticket.finish(.failure(AMQPError(.nacked, "the broker refused the message (nack)")))
             case .returned(let code, let text):
-                let message = "no queue took the message: \(code) \(text)"
-                settled.id.finish(.failure(AMQPError(.returned, message, replyCode: code)))
+                ticket.finish(.failure(AMQPError(returned: settled.id.message, code, text)))
             }
         }
         pump(core)
@@ -153,7 +145,7 @@ extension AMQPConnection {
             "\(stream.peer) did not confirm the message in time; it may have arrived",
             isOutcomeUnknown: true
         )
-        for ticket in core.confirms?.outstandingIDs ?? [] {
+        for ticket in (core.confirms?.outstandingIDs ?? []).map(\.ticket) {
             if ticket.deadline <= now {
                 ticket.finish(.failure(timeout))
             } else {

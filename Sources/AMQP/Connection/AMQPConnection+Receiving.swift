@@ -94,28 +94,24 @@ extension AMQPConnection: ByteStreamHandler {
             guard let consumer = core.consumer(method.consumerTag) else {
                 throw .unexpectedMethod("a delivery for consumer \"\(method.consumerTag)\", which is not known")
             }
-            try core.acks.delivered(method.deliveryTag, needsAcknowledgement: consumer.needsAcknowledgement)
+            // RabbitMQ numbers direct replies like the delivery that comes next, so they have no number to settle.
+            let tag = consumer.takesDirectReplies ? 0 : method.deliveryTag
+            if !consumer.takesDirectReplies {
+                try core.acks.delivered(tag, needsAcknowledgement: consumer.needsAcknowledgement)
+            }
             let delivery = AMQPDelivery(
-                tag: DeliveryTag(number: method.deliveryTag, instance: core.instance),
+                tag: DeliveryTag(number: tag, instance: core.instance),
                 isRedelivered: method.isRedelivered,
                 exchange: method.exchange,
                 routingKey: method.routingKey,
                 properties: content.properties,
                 body: content.body
             )
-            guard !consumer.isAbandoned else { return giveBack(method.deliveryTag, on: core) }
+            guard !consumer.isAbandoned else { return giveBack(tag, on: core) }
             if consumer.arrived.isEmpty { consumersWithArrivals.append((core, consumer)) }
             consumer.arrived.append(delivery)
         case .return(let method):
-            let fingerprint = ConfirmTracker<PublishTicket>.Fingerprint(
-                exchange: method.exchange,
-                routingKey: method.routingKey,
-                messageID: content.properties.messageID,
-                correlationID: content.properties.correlationID,
-                bodySize: content.body.count
-            )
-            // Without confirmations nobody waits who could be told.
-            _ = core.confirms?.returned(fingerprint, replyCode: method.replyCode, replyText: method.replyText)
+            try returned(method, content, on: core)
         case .getOk(let method):
             let needsAcknowledgement = core.gets.popFirst() ?? true
             try core.acks.delivered(method.deliveryTag, needsAcknowledgement: needsAcknowledgement)
@@ -153,6 +149,39 @@ extension AMQPConnection: ByteStreamHandler {
             consumer.arrived = []
             for delivery in refused { giveBack(delivery.tag.number, on: core) }
         }
+    }
+
+    /// Finds the publish that a returned message belongs to.
+    private func returned(
+        _ method: Method.BasicReturn,
+        _ content: ContentAssembler.Content,
+        on core: ChannelCore
+    ) throws(FrameError) {
+        let returned = ReturnedMessage(
+            replyNumber: method.replyCode,
+            replyText: method.replyText,
+            exchange: method.exchange,
+            routingKey: method.routingKey
+        )
+        guard core.confirms != nil else {
+            let message = AMQPMessage(
+                exchange: method.exchange,
+                routingKey: method.routingKey,
+                properties: content.properties,
+                body: content.body
+            )
+            return core.mailbox.returned(returned, message)
+        }
+        // Exactly what was published; or what a broker that rewrites headers on arrival made of it.
+        for isExact in [true, false] {
+            let isFound = core.confirms?.returned(replyCode: method.replyCode, replyText: method.replyText) {
+                $0.message.isReturned(as: returned, content, exactly: isExact)
+            }
+            if isFound == true { return }
+        }
+        // A return precedes its confirmation, so whoever published it still waits. Confirming a message as routed that
+        // came back would be worse than ending the connection.
+        throw .unexpectedFrame("a returned message that is not outstanding")
     }
 
     /// Whether one more answer may be queued that the server has called for by itself.

@@ -28,7 +28,7 @@ extension AMQPConnection {
     }
 
     func flushAcknowledgements(_ core: ChannelCore) {
-        guard core.machine.isOpen else { return }
+        guard core.machine.isOpen, core.recoveries == 0 else { return }
         core.ackFrames.removeAll(keepingCapacity: true)
         core.acks.flush(into: &core.ackFrames)
         for frame in core.ackFrames {

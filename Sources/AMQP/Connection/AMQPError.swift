@@ -8,7 +8,7 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
             case invalidURI, tlsUnavailable, unreachable, timedOut, foreignProtocol, accessRefused, virtualHostRefused
             case connectionLost, connectionClosed, heartbeatMissed, closed, protocolViolation, channelClosed, notFound
             case resourceLocked, preconditionFailed, channelLimit, nacked, returned, blocked, bodyTooLarge
-            case consumerCancelled, invalidArgument, cancelled
+            case consumerCancelled, invalidArgument, cancelled, channelMode, remoteFailure
         }
         private let raw: Raw
 
@@ -58,8 +58,12 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
         public static let consumerCancelled = Code(raw: .consumerCancelled)
         /// An argument cannot be expressed on the wire, such as a name of more than 255 octets; nothing was sent.
         public static let invalidArgument = Code(raw: .invalidArgument)
+        /// The channel confirms publishes and was asked for a transaction, or the reverse; nothing was sent.
+        public static let channelMode = Code(raw: .channelMode)
         /// The waiting task was cancelled; only the wait ended.
         public static let cancelled = Code(raw: .cancelled)
+        /// The server of a call failed and said so; ``AMQPError/rpcFailure`` is what it said.
+        public static let remoteFailure = Code(raw: .remoteFailure)
 
         /// The code's name.
         public var description: String { raw.rawValue }
@@ -71,6 +75,10 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
     public let message: String
     /// The server's reply code, when a reply of the server is the cause.
     public let replyCode: UInt16?
+    /// What the broker said, when it closed the channel or the connection.
+    public let reply: ServerReply?
+    /// What came back, when a mandatory message did.
+    public let returned: ReturnedMessage?
     /// The cause in a lower layer, if there is one.
     public let underlying: (any Error)?
     /// Whether a publish that failed with this may have reached the broker all the same.
@@ -81,13 +89,17 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
         _ message: String,
         replyCode: UInt16? = nil,
         underlying: (any Error)? = nil,
-        isOutcomeUnknown: Bool = false
+        isOutcomeUnknown: Bool = false,
+        reply: ServerReply? = nil,
+        returned: ReturnedMessage? = nil
     ) {
         self.code = code
         self.message = message
         self.replyCode = replyCode
         self.underlying = underlying
         self.isOutcomeUnknown = isOutcomeUnknown
+        self.reply = reply
+        self.returned = returned
     }
 
     /// The code and the message on one line.
@@ -95,7 +107,15 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
 
     /// The same failure as seen by a publish that had been sent, or had not.
     func publishing(wasSent: Bool) -> AMQPError {
-        AMQPError(code, message, replyCode: replyCode, underlying: underlying, isOutcomeUnknown: wasSent)
+        AMQPError(
+            code,
+            message,
+            replyCode: replyCode,
+            underlying: underlying,
+            isOutcomeUnknown: wasSent,
+            reply: reply,
+            returned: returned
+        )
     }
 }
 
@@ -120,8 +140,30 @@ extension AMQPError {
             case 311: .bodyTooLarge
             default: .channelClosed
             }
-        let text = "the server closed channel \(channel): \(close.replyCode) \(close.replyText)"
-        self.init(code, text, replyCode: close.replyCode)
+        let reply = ServerReply(
+            number: close.replyCode,
+            text: close.replyText,
+            classID: close.classID,
+            methodID: close.methodID
+        )
+        let text = "the server closed channel \(channel): \(reply)"
+        self.init(code, text, replyCode: close.replyCode, reply: reply)
+    }
+
+    /// What the return of a mandatory message means for its publish.
+    init(returned message: AMQPMessage, _ replyCode: UInt16, _ replyText: String) {
+        let returned = ReturnedMessage(
+            replyNumber: replyCode,
+            replyText: replyText,
+            exchange: message.exchange,
+            routingKey: message.routingKey
+        )
+        let address =
+            message.exchange.isEmpty
+            ? "there is no queue \"\(message.routingKey)\""
+            : "exchange \"\(message.exchange)\" has no binding for it with routing key \"\(message.routingKey)\""
+        let text = "no queue took the message: \(replyCode) \(replyText); \(address)"
+        self.init(.returned, text, replyCode: replyCode, returned: returned)
     }
 
     /// What the loss of the stream means on an open connection.

@@ -230,18 +230,25 @@ package struct ConnectionStateMachine: Sendable {
     private var closedHere: AMQPError { AMQPError(.closed, "the connection to \(peer) was closed by this side") }
 
     private func meaning(of close: Method.ConnectionClose) -> AMQPError {
-        let text = "\(close.replyCode) \(close.replyText)"
+        let reply = ServerReply(
+            number: close.replyCode,
+            text: close.replyText,
+            classID: close.classID,
+            methodID: close.methodID
+        )
+        let text = "\(reply)"
         return switch (state, close.replyCode) {
         case (.awaitingTune, 403), (.awaitingOpenOk, 403):
-            AMQPError(.accessRefused, "\(peer) refused \"\(login.user)\": \(text)", replyCode: close.replyCode)
+            AMQPError(.accessRefused, "\(peer) refused \"\(login.user)\": \(text)", replyCode: close.replyCode, reply: reply)
         case (.awaitingOpenOk, 530), (.awaitingOpenOk, 404), (.awaitingOpenOk, 402):
             AMQPError(
                 .virtualHostRefused,
                 "\(peer) refused virtual host \"\(login.virtualHost)\": \(text)",
-                replyCode: close.replyCode
+                replyCode: close.replyCode,
+                reply: reply
             )
         default:
-            AMQPError(.connectionClosed, "\(peer) closed the connection: \(text)", replyCode: close.replyCode)
+            AMQPError(.connectionClosed, "\(peer) closed the connection: \(text)", replyCode: close.replyCode, reply: reply)
         }
     }
 

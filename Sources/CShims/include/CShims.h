@@ -39,6 +39,15 @@ static inline int celeriac_set_no_delay(int descriptor) {
     return setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+/// Asks the peer's kernel for a sign of life after so many idle seconds, then at intervals, so many times.
+static inline int celeriac_set_keep_alive(int descriptor, int idle, int interval, int probes) {
+    int on = 1;
+    if (setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) != 0) return -1;
+    if (setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle) != 0) return -1;
+    if (setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval) != 0) return -1;
+    return setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+}
+
 /// Milliseconds that written data may stay unacknowledged before the kernel gives the connection up.
 static inline int celeriac_set_user_timeout(int descriptor, unsigned int milliseconds) {
     return setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof milliseconds);

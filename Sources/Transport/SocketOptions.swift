@@ -1,0 +1,33 @@
+/// How sockets are opened and watched by the kernel.
+///
+/// Small writes leave at once in any case (`TCP_NODELAY`). Nothing here concerns Unix sockets.
+public struct SocketOptions: Hashable, Sendable {
+    /// When the kernel asks an idle peer for a sign of life.
+    public struct KeepAlive: Hashable, Sendable {
+        /// The silence after which it asks for the first time; whole seconds, at least one.
+        public var idle: Duration = .seconds(60)
+        /// The time between two questions; whole seconds, at least one.
+        public var interval: Duration = .seconds(15)
+        /// Questions without an answer after which the stream ends.
+        public var probes = 4
+
+        /// The defaults.
+        public init() {}
+    }
+
+    /// When the kernel asks an idle peer for a sign of life; never, if absent.
+    public var keepAlive: KeepAlive? = KeepAlive()
+    /// How long sent octets may stay unacknowledged by the peer's kernel before the stream ends (`TCP_USER_TIMEOUT`).
+    ///
+    /// If absent the client chooses; an AMQP connection takes two heartbeat intervals.
+    public var userTimeout: Duration?
+    /// How long one address of the host may take to connect; if absent, as long as the whole attempt.
+    public var addressTimeout: Duration?
+    /// How long an address is given before the next one is tried beside it; ten milliseconds at least.
+    ///
+    /// - SeeAlso: RFC 8305 §5, Connection Attempt Delay.
+    public var attemptDelay: Duration = .milliseconds(250)
+
+    /// The defaults.
+    public init() {}
+}
