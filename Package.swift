@@ -18,6 +18,11 @@ func program(_ name: String, at path: String, _ dependencies: [Target.Dependency
     .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: settings)
 }
 
+/// A messaging pattern on the AMQP library alone.
+func pattern(_ name: String) -> Target {
+    program("amqp-\(name)", at: "Examples/AMQP/\(name)", ["AMQP", "AMQPExampleSupport"])
+}
+
 func suite(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: settings)
 }
@@ -55,10 +60,35 @@ let package = Package(
         program("periodic", at: "Examples/periodic"),
         program("structs", at: "Examples/structs"),
         program("by-name", at: "Examples/by-name"),
+        .target(
+            name: "AMQPExampleSupport",
+            dependencies: ["AMQP"],
+            path: "Examples/AMQP/Support",
+            swiftSettings: settings
+        ),
+        pattern("simple"),
+        pattern("work-queue"),
+        pattern("publish-subscribe"),
+        pattern("routing"),
+        pattern("topics"),
+        pattern("headers"),
+        pattern("rpc"),
+        pattern("confirms"),
+        pattern("transactions"),
+        pattern("durability"),
+        pattern("ttl"),
+        pattern("dead-letters"),
+        pattern("delay-queue"),
+        pattern("priorities"),
+        pattern("exclusive-queues"),
+        pattern("single-active-consumer"),
+        pattern("streams"),
         program("celeriac-bench", at: "Benchmarks/celeriac-bench", ["Celeriac", "CeleriacCore"]),
         program("amqp-bench", at: "Benchmarks/amqp-bench", ["AMQP"]),
 
         .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
+        .target(name: "TLSSupport", path: "Tests/TLSSupport", exclude: ["make-certificates.sh"], swiftSettings: settings),
+        suite("TransportTests", ["Transport", "COpenSSL", "TLSSupport"]),
         .target(
             name: "FaultProxySupport",
             dependencies: ["CShims"],
@@ -66,16 +96,18 @@ let package = Package(
             swiftSettings: settings
         ),
         suite("FaultProxyTests", ["FaultProxySupport"]),
-        suite("TransportTests", ["Transport"]),
+        .target(name: "FuzzTargets", dependencies: ["AMQP", "Redis"], path: "Fuzz/Targets", swiftSettings: settings),
+        suite("FuzzTests", ["FuzzTargets"]),
         suite("CeleriacTests", ["Celeriac", "quickstart"]),
         suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),
-        suite("ContractTests", ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "TestSupport"]),
+        suite("ContractTests", ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "TLSSupport", "TestSupport"]),
         suite("CeleriacWorkerTests", ["CeleriacWorker"]),
         suite("RedisTests", ["Redis", "Transport"]),
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore", "TestSupport"]),
         suite("AMQPTests", ["AMQP"]),
         suite("CeleriacAMQPTests", ["AMQP", "CeleriacAMQP", "CeleriacCore", "TestSupport"]),
-        suite("AMQPIntegrationTests", ["AMQP", "Transport"]),
+        suite("AMQPIntegrationTests", ["AMQP", "TLSSupport", "Transport"]),
+        suite("AMQPConformanceTests", ["AMQP", "TestSupport", "Transport"]),
         program("fleet", at: "Tests/Fixtures/fleet"),
         .target(
             name: "FleetSupport",
@@ -83,8 +115,13 @@ let package = Package(
             path: "Tests/FleetSupport",
             swiftSettings: settings
         ),
+        suite(
+            "AMQPFaultTests",
+            ["AMQP", "CeleriacAMQP", "CeleriacCore", "FaultProxySupport", "FleetSupport", "TestSupport"]
+        ),
         suite("FaultTests", ["fleet", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "Redis"]),
         suite("InteropTests", ["fleet", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "AMQP"]),
         suite("DocumentationTests", ["Celeriac"]),
+        suite("AMQPExamplesTests", ["FleetSupport", "TestSupport"]),
     ]
 )

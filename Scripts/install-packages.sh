@@ -9,11 +9,11 @@ purpose=${1:-build}
 packages=(
     binutils ca-certificates gcc git libc6-dev libcurl4 libedit2 libgcc-12-dev libncurses6 libsqlite3-0
     libstdc++-12-dev libxml2 pkg-config tzdata zlib1g-dev
-    libhiredis-dev
+    libhiredis-dev libssl-dev
 )
 case $purpose in
     build | docs) ;;
-    test) packages+=(python3 python3-venv rabbitmq-server redis-server redis-tools) ;;
+    test) packages+=(openssl python3 python3-venv rabbitmq-server redis-server redis-tools) ;;
     bench) packages+=(librabbitmq-dev python3 python3-venv rabbitmq-server redis-server redis-tools) ;;
     *)
         echo "usage: ${0##*/} [build|test|bench|docs]" >&2

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs one private RabbitMQ or Redis, or a cluster of RabbitMQ, whose whole state lives in a directory.
 #
-#   server.sh start|stop|kill|restart|pid|url rabbitmq|redis DIRECTORY
+#   server.sh start|stop|kill|restart|pid|url|tls-url rabbitmq|redis DIRECTORY
 #   server.sh control rabbitmq DIRECTORY ARGUMENT…
 #   server.sh cluster DIRECTORY
 #   server.sh clear DIRECTORY
@@ -9,12 +9,16 @@
 # start    makes the directory if need be, waits until the server answers and prints its URL. A free loopback port is
 #          chosen the first time and kept in the directory, so that the next start has the same URL and the same data.
 # stop     ends it in good order;  kill  ends it with SIGKILL, as a crash would;  restart  is stop, then start.
-# pid, url print what is running.
+# pid, url, tls-url print what is running.
 # control  runs rabbitmqctl against that server.
 # cluster  starts three nodes that have joined each other, in DIRECTORY/1, DIRECTORY/2 and DIRECTORY/3, and prints
 #          their URLs. Each directory then serves the commands above, so that a node can be stopped, killed and started
 #          again by itself.
 # clear    kills every server in the directory and beneath it, and removes the directory.
+#
+# With CELERIAC_RABBITMQ_TLS, a directory with ca.pem, server.pem and server.key, RabbitMQ also speaks TLS on a port of
+# its own. It then asks for client certificates, does without them, and lets their common names in by EXTERNAL.
+# With CELERIAC_REDIS_TLS, likewise, Redis also speaks TLS, with or without client certificates.
 #
 # Both kinds may share one directory. Servers that something else started are never touched.
 set -euo pipefail
@@ -24,13 +28,13 @@ fail() {
     exit 1
 }
 usage() {
-    echo "usage: ${0##*/} start|stop|kill|restart|pid|url rabbitmq|redis DIRECTORY," >&2
+    echo "usage: ${0##*/} start|stop|kill|restart|pid|url|tls-url rabbitmq|redis DIRECTORY," >&2
     echo "       control rabbitmq DIRECTORY ARGUMENT…, cluster DIRECTORY, or clear DIRECTORY" >&2
     exit 64
 }
 
 case ${1:-} in
-    start | stop | kill | restart | pid | url)
+    start | stop | kill | restart | pid | url | tls-url)
         (($# == 3)) || usage
         action=$1 kind=$2
         case $kind in rabbitmq | redis) ;; *) usage ;; esac
@@ -131,10 +135,24 @@ url() {
     esac
 }
 
+tls_url() {
+    [[ -s $state/tls-port ]] || fail "$kind in $state speaks no TLS"
+    case $kind in
+        redis) echo "rediss://127.0.0.1:$(<"$state/tls-port")/0" ;;
+        rabbitmq) echo "amqps://guest:guest@127.0.0.1:$(<"$state/tls-port")/%2F" ;;
+    esac
+}
+
 launch_redis() { # PORT
+    local tls=()
+    if [[ ${CELERIAC_REDIS_TLS:-} ]]; then
+        tls=(--tls-port "$(port_for tls-port)" --tls-ca-cert-file "$CELERIAC_REDIS_TLS/ca.pem"
+            --tls-cert-file "$CELERIAC_REDIS_TLS/server.pem" --tls-key-file "$CELERIAC_REDIS_TLS/server.key"
+            --tls-auth-clients optional)
+    fi
     launch "$state/pid" "$state/log" env -i PATH="$PATH" redis-server \
         --port "$1" --bind 127.0.0.1 --dir "$state" --daemonize no \
-        --save '' --appendonly yes --appendfsync everysec
+        --save '' --appendonly yes --appendfsync everysec "${tls[@]}"
 }
 
 scripts=/usr/lib/rabbitmq/bin
@@ -167,6 +185,15 @@ configuration() { # PORT SHARED
     done <"$2/nodes"
 }
 
+tls_configuration() { # PORT CERTIFICATES
+    printf '%s\n' "listeners.ssl.1 = 127.0.0.1:$1" "ssl_options.cacertfile = $2/ca.pem" \
+        "ssl_options.certfile = $2/server.pem" "ssl_options.keyfile = $2/server.key" \
+        'ssl_options.verify = verify_peer' 'ssl_options.fail_if_no_peer_cert = false' \
+        'ssl_options.versions.1 = tlsv1.3' 'ssl_options.versions.2 = tlsv1.2' 'ssl_cert_login_from = common_name' \
+        'auth_mechanisms.1 = PLAIN' 'auth_mechanisms.2 = AMQPLAIN' 'auth_mechanisms.3 = EXTERNAL' \
+        'auth_mechanisms.4 = RABBIT-CR-DEMO'
+}
+
 launch_rabbitmq() { # PORT
     local shared dist_port
     [[ -x $scripts/rabbitmq-server ]] || fail "no RabbitMQ in $scripts"
@@ -178,6 +205,10 @@ launch_rabbitmq() { # PORT
     : >"$state/environment.conf"
     echo '[].' >"$state/advanced.config"
     configuration "$1" "$shared" >"$state/rabbitmq.conf"
+    if [[ ${CELERIAC_RABBITMQ_TLS:-} ]]; then
+        echo '[rabbitmq_auth_mechanism_ssl].' >"$state/enabled_plugins"
+        tls_configuration "$(port_for tls-port)" "$CELERIAC_RABBITMQ_TLS" >>"$state/rabbitmq.conf"
+    fi
     launch_epmd "$shared"
 
     # A huge limit makes Erlang allocate a huge table.
@@ -232,7 +263,7 @@ start() {
         done
         # Somebody else may have taken a port between our choosing and its binding; one that a test relies on must stay.
         [[ $chosen ]] || break
-        rm -f "$state"/{port,epmd-port,dist-port}
+        rm -f "$state"/{port,tls-port,epmd-port,dist-port}
         end KILL "$state/epmd.pid"
     done
     cat "$state/log" >&2
@@ -314,6 +345,7 @@ case $action in
         ;;
     pid) running "$state/pid" || fail "$kind is not running in $state" ;;
     url) url ;;
+    tls-url) tls_url ;;
     control) control ;;
     cluster) cluster ;;
     clear) clear ;;

@@ -47,8 +47,9 @@ public final class AMQPBroker: Broker {
 
     /// A broker at a URL; connects when first used.
     ///
-    /// - Parameter url: `amqp://user:password@host:port/vhost`.
-    /// - Throws: ``CeleriacError`` `.configuration` for a URL that cannot be read, `.unsupported` for `amqps://`.
+    /// - Parameter url: `amqp://user:password@host:port/vhost`, or `amqps://` for TLS, with the query that `AMQPURI`
+    ///   reads.
+    /// - Throws: ``CeleriacError`` `.configuration` for a URL that cannot be read.
     public init(
         _ url: ServerURL,
         clientName: String,

@@ -20,7 +20,7 @@ extension AMQPConnection {
     /// Declares a durable queue; one that exists with other properties is taken as it stands.
     ///
     /// - Returns: What the broker said of the difference; `nil` without one.
-    nonisolated func declareOrAdopt(_ queue: String, arguments: FieldTable) async throws(AMQPError) -> String? {
+    nonisolated func declareOrAdopt(_ queue: String, arguments: QueueArguments) async throws(AMQPError) -> String? {
         do throws(AMQPError) {
             try await withSetupChannel { channel throws(AMQPError) in
                 _ = try await channel.declareQueue(queue, arguments: arguments)
@@ -38,11 +38,11 @@ extension AMQPConnection {
 
 extension QueueDeclaration {
     /// Celery declares its queues without arguments, so whatever is not asked for is not sent.
-    var arguments: FieldTable {
-        var arguments: FieldTable = [:]
-        if kind != .classic { arguments["x-queue-type"] = .string(kind.rawValue) }
-        if let maximumPriority { arguments["x-max-priority"] = FieldValue(Int64(maximumPriority)) }
-        if let messageTTL { arguments["x-message-ttl"] = FieldValue(messageTTL.inMilliseconds) }
-        return arguments
+    var arguments: QueueArguments {
+        QueueArguments(
+            type: kind == .classic ? nil : QueueArguments.QueueType(rawValue: kind.rawValue),
+            messageTTL: messageTTL,
+            maxPriority: maximumPriority.map { Int($0) }
+        )
     }
 }

@@ -6,8 +6,8 @@ extension CeleriacError {
     init(_ error: AMQPError, attempting attempt: String, isIndeterminate: Bool? = nil) {
         let code: Code =
             switch error.code {
-            case .invalidURI, .invalidArgument: .configuration
-            case .tlsUnavailable: .unsupported
+            case .invalidURI, .invalidArgument, .mechanismNotOffered: .configuration
+            case .tlsFailed: error.isPermanent ? .configuration : .unavailable
             case .accessRefused: .accessDenied
             case .virtualHostRefused, .notFound: .notFound
             case .preconditionFailed, .resourceLocked: .preconditionFailed
@@ -35,7 +35,10 @@ extension AMQPError {
     /// Whether trying again cannot help: the address, the login or the virtual host is wrong.
     var isPermanent: Bool {
         switch code {
-        case .invalidURI, .invalidArgument, .tlsUnavailable, .accessRefused, .virtualHostRefused, .foreignProtocol: true
+        case .invalidURI, .invalidArgument, .accessRefused, .mechanismNotOffered, .virtualHostRefused,
+            .foreignProtocol:
+            true
+        case .tlsFailed: tlsFailure?.isPermanent ?? false
         default: false
         }
     }

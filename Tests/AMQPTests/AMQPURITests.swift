@@ -32,12 +32,18 @@ import Testing
 
     @Test("Reads the options of the query")
     func query() throws {
-        let uri = try AMQPURI("amqp://h/v?heartbeat=5&connection_timeout=2500&channel_max=9&frame_max=8192&other=1")
+        let uri = try AMQPURI(
+            "amqp://h/v?heartbeat=5&connection_timeout=2500&channel_max=9&frame_max=8192&auth_mechanism=external"
+        )
         #expect(uri.heartbeat == .seconds(5))
         #expect(uri.connectTimeout == .milliseconds(2500))
         #expect(uri.channelMax == 9)
         #expect(uri.frameMax == 8192)
         #expect(uri.virtualHost == "v")
+        #expect(uri.logins.map(\.mechanism) == ["EXTERNAL"])
+        let several = try AMQPURI("amqp://h?auth_mechanism=amqplain&auth_mechanism=PLAIN")
+        #expect(several.logins.map(\.mechanism) == ["AMQPLAIN", "PLAIN"])
+        #expect(try AMQPURI("amqp://h").logins.map(\.mechanism) == ["PLAIN", "AMQPLAIN"])
     }
 
     @Test(
@@ -47,6 +53,9 @@ import Testing
             "amqp://u:canary@[::1", "amqp://u:canary@::1", "amqp://u:canary%4@h", "amqp://u:canary%zz@h",
             "amqp://u:canary%ff@h", "amqp://u:canary@h/a/b", "amqp://u:canary@h?heartbeat=x", "amqp://u:can@ry@h",
             "amqp://u:canary@h?channel_max=65536", "amqp://u:canary#@h", "amqp://u:123/canary@h",
+            "amqp://u:p?canary@h", "amqp://h?canary=1", "amqp://h?auth_mechanism=canary", "amqps://h?verify=canary",
+            "amqps://h?keyfile=canary", "amqps://h?password=canary", "amqp://h?cacertfile=canary",
+            "amqps://h?cacertfile=",
         ]
     )
     func refused(_ text: String) {
@@ -55,11 +64,41 @@ import Testing
         #expect(error.map { "\($0)".contains("canary") } == false)
     }
 
-    @Test("Says that TLS is not there")
-    func tls() {
-        let error = #expect(throws: AMQPError.self) { try AMQPURI("amqps://u:canary@h") }
-        #expect(error?.code == .tlsUnavailable)
-        #expect(error?.message.contains("TLS not available in this version") == true)
+    @Test("amqps asks for TLS, verified, on a port of its own")
+    func tls() throws {
+        let uri = try AMQPURI("amqps://u:p@h/v")
+        #expect(uri.port == 5671)
+        #expect(uri.tls == TLSConfiguration())
+        #expect(uri.tls?.verification == .full)
+        #expect("\(uri)" == "amqps://u:***@h:5671/v")
+        #expect(try AMQPURI("amqps://h:99").port == 99)
+        #expect(try AMQPURI("amqp://h").tls == nil)
+    }
+
+    @Test("Reads TLS options from the query")
+    func tlsQuery() throws {
+        let uri = try AMQPURI(
+            "amqps://h?cacertfile=/a%20b/ca.pem&certfile=/c.pem&keyfile=/k.pem&password=canary&verify=verify_none"
+                + "&server_name_indication=other"
+        )
+        var expected = TLSConfiguration()
+        expected.trust = .file("/a b/ca.pem")
+        expected.clientCertificate = .init(certificateFile: "/c.pem", keyFile: "/k.pem", passphrase: "canary")
+        expected.verification = .none
+        expected.serverName = "other"
+        #expect(uri.tls == expected)
+        var dumped = ""
+        dump(uri, to: &dumped)
+        dump(uri.tls, to: &dumped)
+        #expect(!(dumped + "\(uri) \(expected) \(String(reflecting: expected))").contains("canary"))
+    }
+
+    @Test("A certificate file may hold the key, and without a name none is verified")
+    func tlsShorthands() throws {
+        let uri = try AMQPURI("amqps://h?certfile=/both.pem&server_name_indication=disable")
+        #expect(uri.tls?.clientCertificate == .init(certificateFile: "/both.pem", keyFile: "/both.pem"))
+        #expect(uri.tls?.sendsServerName == false)
+        #expect(uri.tls?.verification == .noHostname)
     }
 
     @Test("Prints everything but the password")

@@ -109,7 +109,8 @@ import Testing
     @Test(
         "Says what went wrong in the seam's words",
         arguments: [
-            (.invalidURI, .configuration), (.invalidArgument, .configuration), (.tlsUnavailable, .unsupported),
+            (.invalidURI, .configuration), (.invalidArgument, .configuration), (.tlsFailed, .unavailable),
+            (.mechanismNotOffered, .configuration),
             (.accessRefused, .accessDenied), (.virtualHostRefused, .notFound), (.notFound, .notFound),
             (.preconditionFailed, .preconditionFailed), (.resourceLocked, .preconditionFailed),
             (.connectionLost, .connectionLost), (.connectionClosed, .connectionLost),

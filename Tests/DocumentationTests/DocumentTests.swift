@@ -38,7 +38,8 @@ struct DocumentTests {
     @Test("Each program to run is a product of the package", arguments: Documents.pages)
     func products(_ path: String) throws {
         let manifest = try Documents.text(of: "Package.swift")
-        let programs = Set(manifest.matches(of: /program\("([^"]+)"/).map { String($0.1) })
+        var programs = Set(manifest.matches(of: /program\("([^"]+)"/).map { String($0.1) })
+        programs.formUnion(manifest.matches(of: /pattern\("([^"]+)"/).map { "amqp-\($0.1)" })
         for match in try Documents.text(of: path).matches(of: /swift run ([A-Za-z0-9-]+)/) {
             #expect(programs.contains(String(match.1)), "\(path) runs \(match.1)")
         }

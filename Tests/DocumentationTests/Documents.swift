@@ -9,7 +9,10 @@ enum Documents {
 
     /// README, changelog and the like, the articles and the decisions: paths from the root.
     static var pages: [String] {
-        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "Benchmarks/README.md", "Examples/README.md"] + articles
+        [
+            "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "Benchmarks/README.md", "Examples/README.md",
+            "Examples/AMQP/README.md",
+        ] + articles
     }
 
     /// All pages of the catalog.

@@ -5,7 +5,7 @@ import Testing
 @testable import Transport
 
 /// Collects what a stream reports and lets a test wait for it.
-private final class Recorder: ByteStreamHandler {
+final class Recorder: ByteStreamHandler {
     struct Seen {
         var bytes: [UInt8] = []
         var writability: [Bool] = []
@@ -50,7 +50,7 @@ private final class Recorder: ByteStreamHandler {
 
 extension ByteStream {
     /// Runs on the stream's loop and waits for it.
-    fileprivate func onLoop<R: Sendable>(_ body: @escaping @Sendable (ByteStream) -> R) async -> R {
+    func onLoop<R: Sendable>(_ body: @escaping @Sendable (ByteStream) -> R) async -> R {
         await withCheckedContinuation { continuation in
             loop.execute { continuation.resume(returning: body(self)) }
         }
@@ -204,7 +204,7 @@ extension ByteStream {
 }
 
 /// Lets threads through once opened.
-private final class Gate: Sendable {
+final class Gate: Sendable {
     private let descriptors = Mutex<(Int32, Int32)>((0, 0))
 
     init() {

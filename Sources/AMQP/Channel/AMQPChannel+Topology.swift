@@ -1,10 +1,11 @@
 extension AMQPChannel: AMQPTopology {
     /// Performs an operation on the broker's topology.
     ///
-    /// - Throws: ``AMQPError``: `.notFound`, `.preconditionFailed`, `.resourceLocked`, `.accessRefused`, which all close
-    ///   the channel; `.timedOut` after `Options.callTimeout`, and what ends a channel.
+    /// - Throws: ``AMQPError``: `.invalidArgument`, with nothing sent; `.notFound`, `.preconditionFailed`,
+    ///   `.resourceLocked`, `.accessRefused`, which all close the channel; `.timedOut` after `Options.callTimeout`, and what ends a channel.
     public func perform(_ operation: TopologyOperation) async throws(AMQPError) -> TopologyAnswer {
-        let answer = try await connection.call(Method(operation), on: self).method
+        try operation.validate()
+        let answer = try await connection.call(try Method(operation), on: self).method
         return switch answer {
         case .queueDeclareOk(let ok):
             .queue(
@@ -23,19 +24,19 @@ extension AMQPChannel: AMQPTopology {
 }
 
 extension Method {
-    init(_ operation: TopologyOperation) {
+    init(_ operation: TopologyOperation) throws(AMQPError) {
         self =
             switch operation {
             case .declareExchange(let exchange, let passive):
                 .exchangeDeclare(
                     ExchangeDeclare(
                         exchange: exchange.name,
-                        type: exchange.type,
+                        type: exchange.type.rawValue,
                         isPassive: passive,
                         isDurable: exchange.isDurable,
                         isAutoDelete: exchange.isAutoDelete,
                         isInternal: exchange.isInternal,
-                        arguments: exchange.arguments
+                        arguments: try exchange.arguments.fields()
                     )
                 )
             case .deleteExchange(let name, let ifUnused):
@@ -48,7 +49,7 @@ extension Method {
                         isDurable: queue.isDurable,
                         isExclusive: queue.isExclusive,
                         isAutoDelete: queue.isAutoDelete,
-                        arguments: queue.arguments
+                        arguments: try queue.arguments.fields()
                     )
                 )
             case .deleteQueue(let name, let ifUnused, let ifEmpty):
@@ -63,7 +64,7 @@ extension Method {
                             queue: queue,
                             exchange: binding.source,
                             routingKey: binding.routingKey,
-                            arguments: binding.arguments
+                            arguments: binding.arguments.fields
                         )
                     )
                 case .exchange(let destination):
@@ -72,7 +73,7 @@ extension Method {
                             destination: destination,
                             source: binding.source,
                             routingKey: binding.routingKey,
-                            arguments: binding.arguments
+                            arguments: binding.arguments.fields
                         )
                     )
                 }
@@ -84,7 +85,7 @@ extension Method {
                             queue: queue,
                             exchange: binding.source,
                             routingKey: binding.routingKey,
-                            arguments: binding.arguments
+                            arguments: binding.arguments.fields
                         )
                     )
                 case .exchange(let destination):
@@ -93,7 +94,7 @@ extension Method {
                             destination: destination,
                             source: binding.source,
                             routingKey: binding.routingKey,
-                            arguments: binding.arguments
+                            arguments: binding.arguments.fields
                         )
                     )
                 }

@@ -36,6 +36,7 @@ final class ChannelCore {
     }
     private var lastConsumer: (tag: String, consumer: Consumer)?
     var deliverDecoder = DeliverDecoder()
+    var publishEncoder: PublishEncoder
     /// The look into the mailbox that follows deliveries by itself; see ``AMQPConnection/expectSettlements(_:)``.
     var settlementTimer: TimerID?
     /// Acknowledgements for which that look is not waited.
@@ -51,6 +52,10 @@ final class ChannelCore {
     var recoveries = 0
     /// Publishes that wait for room in the window, for the stream or for the broker.
     var waiting = RingBuffer<PublishOperation>()
+    /// The body being sent; nothing else may leave on this channel before its end.
+    var unsent: UnsentBody?
+    /// Methods that wait for the end of the body, encoded.
+    var deferred: [UInt8] = []
     var isFlowActive = true
     var sweep: (timer: TimerID, at: ContinuousClock.Instant)?
     private var lastConsumerNumber = 0
@@ -66,6 +71,7 @@ final class ChannelCore {
         self.instance = instance
         self.mailbox = mailbox
         machine = ChannelStateMachine(number: number)
+        publishEncoder = PublishEncoder(channel: number)
         assembler = ContentAssembler(maximumBodySize: maximumBodySize)
     }
 

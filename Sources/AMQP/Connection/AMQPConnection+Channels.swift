@@ -6,7 +6,7 @@ extension AMQPConnection {
     ///
     /// - Throws: ``AMQPError``: `.channelLimit` when all negotiated channels are in use, and what ends a connection.
     public func openChannel() async throws(AMQPError) -> AMQPChannel {
-        if let reason = closeReason { throw reason }
+        if let reason = closeReason ?? closingReason { throw reason }
         guard let number = freeNumber() else {
             throw AMQPError(.channelLimit, "all \(channelMax) channels to \(stream.peer) are in use")
         }
@@ -58,6 +58,11 @@ extension AMQPConnection {
         return core
     }
 
+    /// Why nothing may be sent any more, once the goodbye was said.
+    private var closingReason: AMQPError? {
+        machine.isClosing ? AMQPError(.closed, "the connection to \(stream.peer) is being closed") : nil
+    }
+
     // MARK: Calls
 
     func call(_ method: Method, on channel: AMQPChannel) async throws(AMQPError) -> ChannelAnswer {
@@ -75,6 +80,10 @@ extension AMQPConnection {
 
     /// Sends a method that is answered, to the waiter if there is one.
     func begin(_ method: Method, _ waiter: Waiter<ChannelAnswer>?, on core: ChannelCore) {
+        if let closingReason {
+            waiter?.finish(.failure(closingReason))
+            return
+        }
         let call = core.newCall(waiter)
         let before = core.machine
         let action = core.machine.call(call, method)
@@ -144,6 +153,8 @@ extension AMQPConnection {
 
     /// Fails what runs on a channel that is gone.
     private func fail(_ core: ChannelCore, _ error: AMQPError) {
+        let unfinished = core.unsent?.ticket
+        completeBody(core)
         // Publishes that came in just now fail like those before them; settlements find their delivery given back.
         let left = core.mailbox.close(error)
         for consumer in core.consumers.values {
@@ -152,6 +163,7 @@ extension AMQPConnection {
         }
         core.consumers = [:]
         let unsent = error.publishing(wasSent: false)
+        unfinished?.finish(.failure(unsent))
         for operation in core.waiting.removeAll() + left.publishes { operation.ticket.finish(.failure(unsent)) }
         let lost = error.publishing(wasSent: true)
         for operation in core.confirms?.abandonAll() ?? [] { operation.ticket.finish(.failure(lost)) }

@@ -1,3 +1,5 @@
+public import Transport
+
 extension AMQPConnection {
     /// How a connection behaves.
     ///
@@ -5,6 +7,10 @@ extension AMQPConnection {
     public struct Options: Sendable {
         /// A name for people, shown by the broker's management tools.
         public var name: String?
+        /// How to log in; the URI's `auth_mechanism` if absent, or else what the server offers of PLAIN and AMQPLAIN.
+        public var login: AMQPLogin?
+        /// How the socket is opened and watched.
+        public var socket = SocketOptions()
         /// How often each side must be heard from; zero turns heartbeats off.
         ///
         /// Whole seconds, at most 65 535.
@@ -35,13 +41,14 @@ extension AMQPConnection {
         /// The defaults.
         public init() {}
 
-        func login(_ uri: AMQPURI) -> ConnectionStateMachine.Login {
+        package func login(_ uri: AMQPURI) -> ConnectionStateMachine.Login {
             let heartbeat = uri.heartbeat ?? self.heartbeat
             // A fraction of a second must not round down to "off".
             let seconds = (heartbeat / .seconds(1)).rounded(.up)
             return ConnectionStateMachine.Login(
                 user: uri.user,
                 password: uri.password,
+                mechanisms: login.map { [$0] } ?? uri.logins,
                 virtualHost: uri.virtualHost,
                 clientProperties: properties,
                 channelMax: uri.channelMax ?? channelMax,
@@ -53,7 +60,9 @@ extension AMQPConnection {
         private var properties: FieldTable {
             var properties: FieldTable = [
                 "product": "celeriac",
+                "version": "0.1.0",
                 "platform": "Swift",
+                "information": "AMQP 0-9-1 client of Celeriac",
                 "capabilities": [
                     "publisher_confirms": true,
                     "consumer_cancel_notify": true,

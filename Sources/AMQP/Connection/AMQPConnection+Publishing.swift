@@ -15,19 +15,27 @@ extension AMQPConnection {
         pump(core)
     }
 
-    func pumpAll() {
-        for core in channels.values { pump(core) }
-    }
-
     /// Publishes what waits, as far as the window, the stream and the broker let it.
     func pump(_ core: ChannelCore) {
-        while !core.waiting.isEmpty, machine.isOpen, core.machine.isOpen, core.isFlowActive, blockedReason == nil,
-            stream.isWritable, (core.confirms?.outstanding ?? 0) < max(1, options.publishWindow),
-            let operation = core.waiting.popFirst()
-        {
-            // A caller whose task was cancelled, or whose deadline passed, wants nothing sent.
-            if !operation.ticket.isFinished { publish(operation, on: core) }
+        while pumpOne(core) {}
+    }
+
+    /// Publishes one message, or sends one more frame of the last one.
+    ///
+    /// - Returns: Whether there may be more to send.
+    func pumpOne(_ core: ChannelCore) -> Bool {
+        guard machine.isOpen, core.machine.isOpen, stream.isWritable else { return false }
+        guard core.unsent == nil else {
+            sendBodyFrame(core)
+            return true
         }
+        guard core.isFlowActive, blockedReason == nil,
+            (core.confirms?.outstanding ?? 0) < max(1, options.publishWindow),
+            let operation = core.waiting.popFirst()
+        else { return false }
+        // A caller whose task was cancelled, or whose deadline passed, wants nothing sent.
+        if !operation.ticket.isFinished { publish(operation, on: core) }
+        return true
     }
 
     private func publish(_ operation: PublishOperation, on core: ChannelCore) {
@@ -40,17 +48,18 @@ extension AMQPConnection {
             core.confirms = ConfirmTracker()
         }
         do throws(FrameError) {
-            try write(operation.message, on: core.number)
+            try write(operation, on: core)
         } catch {
             let text = "cannot publish to exchange \"\(operation.message.exchange)\": \(error)"
             return operation.ticket.finish(.failure(AMQPError(.invalidArgument, text, underlying: error)))
         }
         _ = core.confirms?.published(operation)
-        if operation.endsWhenSent { operation.ticket.finish(.success(())) }
+        if operation.endsWhenSent, core.unsent == nil { operation.ticket.finish(.success(())) }
     }
 
-    private func write(_ message: AMQPMessage, on channel: UInt16) throws(FrameError) {
+    private func write(_ operation: PublishOperation, on core: ChannelCore) throws(FrameError) {
         hasSent = true
+        let (message, channel) = (operation.message, core.number)
         let body = message.body
         let limit = decoder.maximumFrameSize
         let slice = limit - FrameDecoder.overhead
@@ -59,16 +68,7 @@ extension AMQPConnection {
         stream.write { output in
             let start = output.count
             do throws(FrameError) {
-                try FrameEncoder.publish(
-                    exchange: message.exchange,
-                    routingKey: message.routingKey,
-                    isMandatory: message.isMandatory,
-                    properties: message.properties,
-                    bodySize: body.count,
-                    channel: channel,
-                    maximumFrameSize: limit,
-                    into: &output
-                )
+                try core.publishEncoder.encode(message, maximumFrameSize: limit, into: &output)
                 guard !body.isEmpty else { return }
                 if fitsOneWrite {
                     FrameEncoder.body(body[...], channel: channel, into: &output)
@@ -87,10 +87,7 @@ extension AMQPConnection {
             stream.write(body)
             stream.write { $0.append(FrameDecoder.endOctet) }
         } else {
-            for start in stride(from: 0, to: body.count, by: slice) {
-                let part = body[start..<min(start + slice, body.count)]
-                stream.write { FrameEncoder.body(part, channel: channel, into: &$0) }
-            }
+            begin(UnsentBody(octets: body, ticket: operation.endsWhenSent ? operation.ticket : nil), on: core)
         }
     }
 

@@ -1,5 +1,5 @@
 internal import Synchronization
-internal import Transport
+package import Transport
 
 /// A connection to an AMQP 0-9-1 broker, over which channels run.
 ///
@@ -20,6 +20,7 @@ internal import Transport
 public actor AMQPConnection {
     struct Shared {
         var closed: AMQPError?
+        var serverProperties: FieldTable = [:]
         var closeCallbacks: [@Sendable (AMQPError) -> Void] = []
         var closeWaiters: [Waiter<AMQPError>] = []
         var blockedReason: String?
@@ -43,8 +44,14 @@ public actor AMQPConnection {
     var hasSent = false
     var pausedInboxes = 0
     var consumersWithArrivals: [(ChannelCore, ChannelCore.Consumer)] = []
+    /// How many channels are in the middle of a body.
+    var unsentBodies = 0
+    /// The channel that had the last turn to publish.
+    var lastTurn: UInt16 = 0
     var unreadAnswers = 0
     var opening: Waiter<Void>?
+    /// Those who wait for update-secret-ok, in the order of their requests.
+    var secretUpdates: [Waiter<Void>] = []
     var hasEnded = false
 
     static let instances = Atomic<UInt64>(0)
@@ -53,7 +60,7 @@ public actor AMQPConnection {
     /// The event loop that the connection is confined to.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
-    init(stream: ByteStream, login: ConnectionStateMachine.Login, options: Options) {
+    package init(stream: ByteStream, login: ConnectionStateMachine.Login, options: Options) {
         self.stream = stream
         self.options = options
         loop = stream.loop
@@ -64,8 +71,8 @@ public actor AMQPConnection {
 
     /// Connects, logs in and agrees on the limits.
     ///
-    /// - Throws: ``AMQPError``: `.unreachable`, `.timedOut`, `.accessRefused`, `.virtualHostRefused`,
-    ///   `.foreignProtocol` and others. Cancelling closes what has come about so far.
+    /// - Throws: ``AMQPError``: `.unreachable`, `.timedOut`, `.tlsFailed`, `.accessRefused`, `.mechanismNotOffered`,
+    ///   `.virtualHostRefused`, `.foreignProtocol` and others. Cancelling closes what has come about so far.
     public static func connect(
         to uri: AMQPURI,
         options: Options = Options()
@@ -74,22 +81,21 @@ public actor AMQPConnection {
         let deadline = ContinuousClock.now + timeout
         let stream: ByteStream
         do throws(TransportError) {
-            stream = try await ByteStream.connect(to: uri.endpoint, timeout: timeout)
+            stream = try await ByteStream.connect(
+                to: uri.endpoint,
+                timeout: timeout,
+                tls: uri.tls,
+                options: options.socket
+            )
         } catch {
-            let code: AMQPError.Code =
-                switch error.code {
-                case .timedOut: .timedOut
-                case .cancelled: .cancelled
-                default: .unreachable
-                }
-            throw AMQPError(code, error.message, underlying: error)
+            throw AMQPError(connecting: error)
         }
         let connection = AMQPConnection(stream: stream, login: options.login(uri), options: options)
         try await connection.open(deadline: deadline)
         return connection
     }
 
-    private func open(deadline: ContinuousClock.Instant) async throws(AMQPError) {
+    package func open(deadline: ContinuousClock.Instant) async throws(AMQPError) {
         let waiter = Waiter<Void>()
         opening = waiter
         let timeout = AMQPError(.timedOut, "\(stream.peer) did not finish the handshake in time")
@@ -115,7 +121,10 @@ public actor AMQPConnection {
     /// the server does not answer by then, the connection is cut. Cancelling ends the wait, not the closing.
     public func close() async {
         guard !hasEnded else { return }
-        for core in channels.values { drain(core) }
+        for core in channels.values {
+            drain(core)
+            completeBody(core)
+        }
         let waiter = Waiter<AMQPError>()
         notifyClosed(waiter)
         perform(machine.closeRequested())
@@ -140,6 +149,14 @@ public actor AMQPConnection {
 
     /// The peer's address.
     public nonisolated var peer: String { stream.peer }
+
+    /// What the server told of itself: `product`, `version`, `capabilities` and more.
+    public nonisolated var serverProperties: FieldTable { shared.withLock { $0.serverProperties } }
+
+    /// Whether the server says that it has an extension, such as `consumer_priorities`.
+    public nonisolated func supports(_ capability: String) -> Bool {
+        serverProperties["capabilities"]?.table?[capability]?.boolean == true
+    }
 
     /// Why the connection ended, once it has.
     public nonisolated var closeReason: AMQPError? { shared.withLock { $0.closed } }
@@ -197,7 +214,11 @@ public actor AMQPConnection {
             channelMax = tuning.channelMax
             for method in methods { send(method, on: 0) }
             startHeartbeats(.seconds(Int64(tuning.heartbeat)))
-        case .opened: opening?.finish(.success(()))
+        case .opened:
+            shared.withLock { $0.serverProperties = machine.serverProperties }
+            opening?.finish(.success(()))
+        case .secretUpdated:
+            if !secretUpdates.isEmpty { secretUpdates.removeFirst().finish(.success(())) }
         case .blocked(let reason): setBlocked(reason)
         case .unblocked:
             setBlocked(nil)
@@ -212,6 +233,8 @@ public actor AMQPConnection {
     /// Sends a method of the conversation itself; without it there is none, so one that cannot be encoded, such as an
     /// opening with an endless virtual host, ends the connection.
     func send(_ method: Method, on channel: UInt16) {
+        // §1.4.2.8: nothing follows a close but the answer to the other side's.
+        guard channel == 0 || !machine.isClosing else { return }
         do throws(FrameError) {
             try trySend(method, on: channel)
         } catch {
@@ -222,20 +245,28 @@ public actor AMQPConnection {
 
     func trySend(_ method: Method, on channel: UInt16) throws(FrameError) {
         hasSent = true
+        // §4.2.6: nothing may come between the frames of one content on its channel.
+        if unsentBodies > 0, let core = channels[channel], core.unsent != nil {
+            return try encode(method, on: channel, into: &core.deferred)
+        }
         var failure: FrameError?
-        let limit = decoder.maximumFrameSize
         stream.write { output in
-            let start = output.count
-            do throws(FrameError) {
-                try FrameEncoder.method(method, channel: channel, into: &output)
-                let size = output.count - start
-                guard size <= limit else { throw .headersTooLarge(octets: size, limit: limit) }
-            } catch {
-                output.removeSubrange(start...)
-                failure = error
-            }
+            do throws(FrameError) { try encode(method, on: channel, into: &output) } catch { failure = error }
         }
         if let failure { throw failure }
+    }
+
+    private func encode(_ method: Method, on channel: UInt16, into output: inout [UInt8]) throws(FrameError) {
+        let start = output.count
+        let limit = decoder.maximumFrameSize
+        do throws(FrameError) {
+            try FrameEncoder.method(method, channel: channel, into: &output)
+            let size = output.count - start
+            guard size <= limit else { throw .headersTooLarge(octets: size, limit: limit) }
+        } catch {
+            output.removeSubrange(start...)
+            throw error
+        }
     }
 
     private func setBlocked(_ reason: String?) {
@@ -255,6 +286,8 @@ public actor AMQPConnection {
         heartbeatTimer = nil
         for core in channels.values { perform(core.machine.disconnected(error), on: core) }
         opening?.finish(.failure(error))
+        for waiter in secretUpdates { waiter.finish(.failure(error)) }
+        secretUpdates = []
         let (callbacks, waiters) = shared.withLock { shared in
             shared.closed = error
             defer { (shared.closeCallbacks, shared.closeWaiters, shared.blockedCallbacks) = ([], [], []) }
@@ -270,7 +303,7 @@ public actor AMQPConnection {
         guard interval > .zero else { return }
         let heartbeat = Heartbeat(interval: interval, now: .now)
         self.heartbeat = heartbeat
-        stream.setUserTimeout(interval * 2)
+        if options.socket.userTimeout == nil { stream.setUserTimeout(interval * 2) }
         scheduleTick(heartbeat.period)
     }
 

@@ -1,11 +1,12 @@
-internal import Transport
+public import Transport
 
 /// Why an operation on a connection, channel or consumer failed.
 public struct AMQPError: Error, Sendable, CustomStringConvertible {
     /// The kinds of failure, an open set.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Raw: String {
-            case invalidURI, tlsUnavailable, unreachable, timedOut, foreignProtocol, accessRefused, virtualHostRefused
+            case invalidURI, tlsFailed, unreachable, timedOut, foreignProtocol, accessRefused, virtualHostRefused
+            case mechanismNotOffered
             case connectionLost, connectionClosed, heartbeatMissed, closed, protocolViolation, channelClosed, notFound
             case resourceLocked, preconditionFailed, channelLimit, nacked, returned, blocked, bodyTooLarge
             case consumerCancelled, invalidArgument, cancelled, channelMode, remoteFailure
@@ -14,8 +15,8 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
 
         /// The URI cannot be understood.
         public static let invalidURI = Code(raw: .invalidURI)
-        /// `amqps` was asked for, and this version has no TLS.
-        public static let tlsUnavailable = Code(raw: .tlsUnavailable)
+        /// TLS did not come about; ``AMQPError/tlsFailure`` tells why.
+        public static let tlsFailed = Code(raw: .tlsFailed)
         /// No TCP connection came about; the transport's error is the underlying one.
         public static let unreachable = Code(raw: .unreachable)
         /// The deadline passed.
@@ -24,6 +25,8 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
         public static let foreignProtocol = Code(raw: .foreignProtocol)
         /// The credentials or the permissions do not suffice (403).
         public static let accessRefused = Code(raw: .accessRefused)
+        /// The server offers none of the login mechanisms that were chosen.
+        public static let mechanismNotOffered = Code(raw: .mechanismNotOffered)
         /// The virtual host is missing, or closed to this user (530).
         public static let virtualHostRefused = Code(raw: .virtualHostRefused)
         /// The TCP connection ended without a goodbye.
@@ -102,6 +105,9 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
         self.returned = returned
     }
 
+    /// What went wrong with TLS, if that is the cause.
+    public var tlsFailure: TLSFailure? { (underlying as? TransportError)?.tlsFailure }
+
     /// The code and the message on one line.
     public var description: String { "\(code): \(message)" }
 
@@ -164,6 +170,18 @@ extension AMQPError {
             : "exchange \"\(message.exchange)\" has no binding for it with routing key \"\(message.routingKey)\""
         let text = "no queue took the message: \(replyCode) \(replyText); \(address)"
         self.init(.returned, text, replyCode: replyCode, returned: returned)
+    }
+
+    /// Why no stream came about.
+    init(connecting error: TransportError) {
+        let code: Code =
+            switch error.code {
+            case .timedOut: .timedOut
+            case .cancelled: .cancelled
+            case .tlsFailed: .tlsFailed
+            default: .unreachable
+            }
+        self.init(code, error.message, underlying: error)
     }
 
     /// What the loss of the stream means on an open connection.

@@ -2,13 +2,20 @@ public import Transport
 
 /// Where a broker is and how to log in: `amqp://user:password@host:port/vhost?heartbeat=20`.
 ///
-/// Its description leaves the password out.
+/// `amqps://` asks for TLS, by default on port 5671, verified against the system's authorities. The query may hold
+///
+/// - `heartbeat` in seconds, `connection_timeout` in milliseconds, `channel_max`, `frame_max`;
+/// - `auth_mechanism`: `plain`, `amqplain` or `external`; given more than once, in order of preference;
+/// - for `amqps://`: `cacertfile`, `certfile`, `keyfile`, `password` (of the key), `verify` (`verify_peer` or
+///   `verify_none`) and `server_name_indication` (a name, or `disable`).
+///
+/// Its description leaves the password and the query out.
 ///
 /// - SeeAlso: RabbitMQ, "RabbitMQ URI specification" and "URI query parameters".
 public struct AMQPURI: Hashable, Sendable {
     /// The host name or address; an IPv6 address without its brackets.
     public var host = "localhost"
-    /// The TCP port.
+    /// The TCP port; `amqps://` means 5671 unless it says otherwise.
     public var port = 5672
     /// The user to log in as.
     public var user = "guest"
@@ -25,6 +32,12 @@ public struct AMQPURI: Hashable, Sendable {
     /// `frame_max` in octets; zero means no limit of our own.
     public var frameMax: UInt32?
 
+    /// How the connection is encrypted; not at all, if absent.
+    ///
+    /// The server's name is ``host``, unless the configuration has another.
+    public var tls: TLSConfiguration?
+    private var mechanisms: [String] = []
+
     /// The local broker with RabbitMQ's default user.
     public init() {}
 
@@ -34,14 +47,16 @@ public struct AMQPURI: Hashable, Sendable {
     ///
     /// A missing path and `/` mean the virtual host `/`, as does `/%2f`.
     ///
-    /// - Throws: ``AMQPError``, code `.invalidURI` or, for `amqps`, `.tlsUnavailable`. The text of the error never
+    /// - Throws: ``AMQPError``, code `.invalidURI`, also for a parameter that is not known. The text of the error never
     ///   quotes the URI.
     public init(_ text: String) throws(AMQPError) {
         guard let schemeEnd = text.firstRange(of: "://") else { throw Self.invalid("it has no scheme") }
         switch text[..<schemeEnd.lowerBound].lowercased() {
         case "amqp": break
-        case "amqps": throw AMQPError(.tlsUnavailable, "TLS not available in this version: use amqp://, not amqps://")
-        default: throw Self.invalid("its scheme is not amqp")
+        case "amqps":
+            tls = TLSConfiguration()
+            port = 5671
+        default: throw Self.invalid("its scheme is not amqp or amqps")
         }
         var rest = text[schemeEnd.upperBound...]
         if rest.contains("#") { throw Self.invalid("it has a fragment; write # as %23") }
@@ -99,9 +114,59 @@ public struct AMQPURI: Hashable, Sendable {
                 connectTimeout = .milliseconds(Int64(try Self.number(value, "connection_timeout", UInt32.self)))
             case "channel_max": channelMax = try Self.number(value, "channel_max", UInt16.self)
             case "frame_max": frameMax = try Self.number(value, "frame_max", UInt32.self)
-            default: break  // other clients' options, such as auth_mechanism, do not concern this one
+            case "auth_mechanism":
+                guard AMQPLogin(uriName: value) != nil else {
+                    throw Self.invalid("auth_mechanism is not plain, amqplain or external")
+                }
+                mechanisms.append(value.lowercased())
+            default: try readTLS(pair[0], try Self.decoded(value, "query"))
             }
         }
+        guard let certificate = tls?.clientCertificate else { return }
+        guard !certificate.certificateFile.isEmpty else { throw Self.invalid("keyfile and password need certfile") }
+        // A file may hold both.
+        if certificate.keyFile.isEmpty { tls?.clientCertificate?.keyFile = certificate.certificateFile }
+    }
+
+    private mutating func readTLS(_ name: Substring, _ value: String) throws(AMQPError) {
+        guard tls != nil || !Self.tlsParameters.contains(name) else {
+            throw Self.invalid("\(name) is for amqps://")
+        }
+        func client(_ change: (inout TLSConfiguration.ClientCertificate) -> Void) {
+            var certificate = tls?.clientCertificate ?? .init(certificateFile: "", keyFile: "")
+            change(&certificate)
+            tls?.clientCertificate = certificate
+        }
+        switch (name, value) {
+        case (_, "") where Self.tlsParameters.contains(name): throw Self.invalid("\(name) is empty")
+        case ("cacertfile", _): tls?.trust = .file(value)
+        case ("certfile", _): client { $0.certificateFile = value }
+        case ("keyfile", _): client { $0.keyFile = value }
+        case ("password", _): client { $0.passphrase = value }
+        case ("verify", "verify_peer"): tls?.verification = .full
+        case ("verify", "verify_none"): tls?.verification = .none
+        case ("verify", _): throw Self.invalid("verify is not verify_peer or verify_none")
+        case ("server_name_indication", "disable"):
+            // As Erlang's ssl has it: no name is sent, and none expected.
+            tls?.sendsServerName = false
+            if tls?.verification == .full { tls?.verification = .noHostname }
+        case ("server_name_indication", _): tls?.serverName = value
+        default: throw Self.invalid("a parameter of its query is unknown; known are \(Self.knownParameters)")
+        }
+    }
+
+    private static let tlsParameters: Set<Substring> = [
+        "cacertfile", "certfile", "keyfile", "password", "verify", "server_name_indication",
+    ]
+
+    private static var knownParameters: String {
+        (["heartbeat", "connection_timeout", "channel_max", "frame_max", "auth_mechanism"] + tlsParameters.sorted())
+            .joined(separator: ", ")
+    }
+
+    /// What the query says about logging in, else the mechanisms that take a password.
+    var logins: [AMQPLogin] {
+        mechanisms.isEmpty ? [.plain, .amqplain] : mechanisms.compactMap { AMQPLogin(uriName: $0) }
     }
 
     private static func number<N: FixedWidthInteger>(
@@ -145,7 +210,7 @@ extension AMQPURI: CustomStringConvertible, CustomDebugStringConvertible, Custom
 
     /// The URI without the password and without options.
     public var description: String {
-        "amqp://\(Self.escaped(user)):***@\(endpoint)/\(Self.escaped(virtualHost))"
+        "\(tls == nil ? "amqp" : "amqps")://\(Self.escaped(user)):***@\(endpoint)/\(Self.escaped(virtualHost))"
     }
 
     /// The same as the description: debuggers and string interpolation of containers leave the password out, too.

@@ -6,6 +6,8 @@ package struct ConnectionStateMachine: Sendable {
     package struct Login: Sendable {
         package var user: String
         package var password: String
+        /// In order of preference.
+        package var mechanisms: [AMQPLogin]
         package var virtualHost: String
         package var clientProperties: FieldTable
         /// Zero means no limit of our own.
@@ -17,6 +19,7 @@ package struct ConnectionStateMachine: Sendable {
         package init(
             user: String,
             password: String,
+            mechanisms: [AMQPLogin] = [.plain, .amqplain],
             virtualHost: String,
             clientProperties: FieldTable = [:],
             channelMax: UInt16 = 2047,
@@ -25,6 +28,7 @@ package struct ConnectionStateMachine: Sendable {
         ) {
             self.user = user
             self.password = password
+            self.mechanisms = mechanisms
             self.virtualHost = virtualHost
             self.clientProperties = clientProperties
             self.channelMax = channelMax
@@ -47,6 +51,8 @@ package struct ConnectionStateMachine: Sendable {
         /// The limits hold from now on; both methods are sent.
         case tuned(Tuning, send: [Method])
         case opened
+        /// The oldest request for a new secret has been granted.
+        case secretUpdated
         case blocked(String)
         case unblocked
         /// Everything on the connection fails with the error; the method, if any, is the last thing sent.
@@ -67,8 +73,16 @@ package struct ConnectionStateMachine: Sendable {
     private static let largestFrame: UInt32 = 8 << 20
 
     private var state = State.idle
+    /// What the server told of itself.
+    package private(set) var serverProperties: FieldTable = [:]
     private let login: Login
     private let peer: String
+    private var mechanism: AMQPLogin?
+    private var challenges = 0
+    private var pendingSecrets = 0
+
+    /// A login that takes longer than this is no login.
+    private static let mostChallenges = 16
 
     package init(login: Login, peer: String) {
         self.login = login
@@ -104,8 +118,8 @@ package struct ConnectionStateMachine: Sendable {
             return answer(start)
         case (.awaitingTune, .connectionTune(let tune)):
             return answer(tune)
-        case (.awaitingTune, .connectionSecure):
-            return refuse(.unexpectedMethod("the server asks for more than the PLAIN mechanism's one answer"))
+        case (.awaitingTune, .connectionSecure(let secure)):
+            return answer(secure)
         case (.awaitingOpenOk, .connectionOpenOk):
             state = .open
             return .opened
@@ -113,8 +127,9 @@ package struct ConnectionStateMachine: Sendable {
             return .blocked(blocked.reason)
         case (.open, .connectionUnblocked):
             return .unblocked
-        case (.open, .connectionUpdateSecretOk):
-            return .none
+        case (.open, .connectionUpdateSecretOk) where pendingSecrets > 0:
+            pendingSecrets -= 1
+            return .secretUpdated
         case (.awaitingStart, .connectionClose(let close)), (.awaitingTune, .connectionClose(let close)),
             (.awaitingOpenOk, .connectionClose(let close)), (.open, .connectionClose(let close)):
             let error = meaning(of: close)
@@ -132,6 +147,11 @@ package struct ConnectionStateMachine: Sendable {
         case (.idle, _), (.awaitingStart, _), (.awaitingTune, _), (.awaitingOpenOk, _), (.open, _):
             return refuse(.unexpectedMethod("\(method.name) is not allowed now"))
         }
+    }
+
+    /// An update-secret is on its way, and will be answered.
+    package mutating func secretSent() {
+        pendingSecrets += 1
     }
 
     /// The peer sent something that cannot be read or must not be.
@@ -155,9 +175,13 @@ package struct ConnectionStateMachine: Sendable {
     /// The stream ended, or was given up.
     package mutating func disconnected(_ error: AMQPError) -> Action {
         defer { state = .closed }
+        // With TLS 1.3 a server can refuse the client's certificate only after the client has finished its handshake.
+        let isTLS = error.tlsFailure != nil && error.tlsFailure != .truncated
         switch state {
         case .closed: return .none
         case .closing: return .fail(closedHere, send: nil)
+        case .awaitingStart where isTLS, .awaitingTune where isTLS:
+            return .fail(AMQPError(.tlsFailed, error.message, underlying: error.underlying), send: nil)
         case .awaitingTune where error.code == .connectionLost:
             // Servers before the authentication_failure_close capability answer bad credentials with silence.
             let text = "\(peer) closed the stream after the login as \"\(login.user)\": probably refused credentials"
@@ -173,23 +197,52 @@ package struct ConnectionStateMachine: Sendable {
         guard start.versionMajor == 0, start.versionMinor == 9 else {
             return refuse(.foreignProtocol("AMQP \(start.versionMajor)-\(start.versionMinor)"))
         }
-        guard start.mechanisms.split(separator: " ").contains("PLAIN") else {
+        serverProperties = start.serverProperties
+        let offered = start.mechanisms.split(separator: " ").map(String.init)
+        guard let mechanism = login.mechanisms.first(where: { offered.contains($0.mechanism) }) else {
             state = .closed
-            let text = "\(peer) offers no PLAIN login, only: \(start.mechanisms)"
-            return .fail(AMQPError(.accessRefused, text), send: nil)
+            let wanted = login.mechanisms.map(\.mechanism).joined(separator: " or ")
+            let text = "\(peer) offers no login by \(wanted), only by: \(offered.joined(separator: " "))"
+            return .fail(AMQPError(.mechanismNotOffered, text), send: nil)
         }
+        self.mechanism = mechanism
         state = .awaitingTune
-        let response = [0] + Array(login.user.utf8) + [0] + Array(login.password.utf8)
-        return .send(
+        return respond(to: nil) { [login] response in
             .connectionStartOk(
                 .init(
                     clientProperties: login.clientProperties,
-                    mechanism: "PLAIN",
+                    mechanism: mechanism.mechanism,
                     response: response,
                     locale: "en_US"
                 )
             )
-        )
+        }
+    }
+
+    private mutating func answer(_ secure: Method.ConnectionSecure) -> Action {
+        challenges += 1
+        guard challenges <= Self.mostChallenges else {
+            return refuse(.unexpectedMethod("more than \(Self.mostChallenges) challenges"))
+        }
+        return respond(to: secure.challenge) { .connectionSecureOk(.init(response: $0)) }
+    }
+
+    private mutating func respond(to challenge: [UInt8]?, _ method: ([UInt8]) -> Method) -> Action {
+        let name = mechanism?.mechanism ?? ""
+        do {
+            guard let response = try mechanism?.respond(login.user, login.password, challenge) else {
+                return refuse(.unexpectedMethod("a challenge to which \(name) has no answer"))
+            }
+            return .send(method(response))
+        } catch let error as AMQPError {
+            state = .closed
+            return .fail(error, send: nil)
+        } catch {
+            // What went wrong in a mechanism of the user's own may quote a secret.
+            state = .closed
+            let text = "no answer to \(peer) could be made by the login mechanism \(name)"
+            return .fail(AMQPError(.accessRefused, text, underlying: error), send: nil)
+        }
     }
 
     private mutating func answer(_ tune: Method.ConnectionTune) -> Action {
@@ -237,9 +290,17 @@ package struct ConnectionStateMachine: Sendable {
             methodID: close.methodID
         )
         let text = "\(reply)"
+        // RabbitMQ's answer does not tell this most common reason.
+        let hint =
+            login.user == "guest" ? "; brokers let the user guest in from loopback addresses only, by default" : ""
         return switch (state, close.replyCode) {
         case (.awaitingTune, 403), (.awaitingOpenOk, 403):
-            AMQPError(.accessRefused, "\(peer) refused \"\(login.user)\": \(text)", replyCode: close.replyCode, reply: reply)
+            AMQPError(
+                .accessRefused,
+                "\(peer) refused \"\(login.user)\": \(text)\(hint)",
+                replyCode: close.replyCode,
+                reply: reply
+            )
         case (.awaitingOpenOk, 530), (.awaitingOpenOk, 404), (.awaitingOpenOk, 402):
             AMQPError(
                 .virtualHostRefused,
@@ -248,7 +309,12 @@ package struct ConnectionStateMachine: Sendable {
                 reply: reply
             )
         default:
-            AMQPError(.connectionClosed, "\(peer) closed the connection: \(text)", replyCode: close.replyCode, reply: reply)
+            AMQPError(
+                .connectionClosed,
+                "\(peer) closed the connection: \(text)",
+                replyCode: close.replyCode,
+                reply: reply
+            )
         }
     }
 
@@ -271,4 +337,9 @@ package struct ConnectionStateMachine: Sendable {
             return .fail(failure, send: .connectionClose(close))
         }
     }
+}
+
+extension ConnectionStateMachine.Login: CustomStringConvertible, CustomReflectable {
+    package var description: String { "login as \(user)" }
+    package var customMirror: Mirror { Mirror(self, children: ["user": user]) }
 }

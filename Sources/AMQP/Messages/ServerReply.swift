@@ -34,7 +34,8 @@ public struct ServerReply: Hashable, Sendable {
         // "the value 'V' of type 'T'".
         guard code == .preconditionFailed, let start = text.range(after: "inequivalent arg '") else { return nil }
         let rest = text[start...]
-        guard let name = rest.firstRange(upTo: "' for "), let entity = rest[name.next...].firstRange(upTo: ": received "),
+        guard let name = rest.firstRange(upTo: "' for "),
+            let entity = rest[name.next...].firstRange(upTo: ": received "),
             let received = rest[entity.next...].firstRange(upTo: " but current is ")
         else { return nil }
         return Conflict(

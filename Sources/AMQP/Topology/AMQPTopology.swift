@@ -12,18 +12,19 @@ extension AMQPTopology {
     /// Declares an exchange.
     ///
     /// - Parameters:
-    ///   - type: `direct`, `fanout`, `topic`, `headers` or one of a plugin.
+    ///   - type: How it routes; RabbitMQ closes the connection for one that it does not know.
     ///   - passive: Only asks whether it exists; the other arguments do not count.
+    ///   - arguments: Checked before anything is sent, as all names are.
     /// - Throws: ``AMQPError``: `.preconditionFailed` if it exists with other properties, `.notFound` if it was asked for
     ///   passively and is missing. Both close the channel.
     public func declareExchange(
         _ name: String,
-        type: String = "direct",
+        type: ExchangeType = .direct,
         passive: Bool = false,
         durable: Bool = true,
         autoDelete: Bool = false,
         isInternal: Bool = false,
-        arguments: FieldTable = [:]
+        arguments: ExchangeArguments = [:]
     ) async throws(AMQPError) {
         let exchange = AMQPExchange(
             name,
@@ -46,7 +47,7 @@ extension AMQPTopology {
         _ destination: String,
         to source: String,
         routingKey: String,
-        arguments: FieldTable = [:]
+        arguments: BindingArguments = [:]
     ) async throws(AMQPError) {
         let binding = AMQPBinding(
             source: source,
@@ -62,7 +63,7 @@ extension AMQPTopology {
         _ destination: String,
         from source: String,
         routingKey: String,
-        arguments: FieldTable = [:]
+        arguments: BindingArguments = [:]
     ) async throws(AMQPError) {
         let binding = AMQPBinding(
             source: source,
@@ -78,7 +79,8 @@ extension AMQPTopology {
     /// - Parameters:
     ///   - name: Its name; the empty name has the broker choose one.
     ///   - passive: Only asks whether it exists; the other arguments do not count.
-    /// - Throws: ``AMQPError``: `.preconditionFailed` if it exists with other properties, `.notFound` if it was asked for
+    ///   - arguments: Checked before anything is sent, together with the flags.
+    /// - Throws: ``AMQPError``: `.invalidArgument`; `.preconditionFailed` if it exists with other properties, `.notFound` if it was asked for
     ///   passively and is missing, `.resourceLocked` if it is another connection's own. All close the channel.
     public func declareQueue(
         _ name: String = "",
@@ -86,7 +88,7 @@ extension AMQPTopology {
         durable: Bool = true,
         exclusive: Bool = false,
         autoDelete: Bool = false,
-        arguments: FieldTable = [:]
+        arguments: QueueArguments = [:]
     ) async throws(AMQPError) -> AMQPQueue.State {
         let queue = AMQPQueue(
             name,
@@ -105,7 +107,7 @@ extension AMQPTopology {
         _ queue: String,
         to exchange: String,
         routingKey: String,
-        arguments: FieldTable = [:]
+        arguments: BindingArguments = [:]
     ) async throws(AMQPError) {
         let binding = AMQPBinding(
             source: exchange,
@@ -121,7 +123,7 @@ extension AMQPTopology {
         _ queue: String,
         from exchange: String,
         routingKey: String,
-        arguments: FieldTable = [:]
+        arguments: BindingArguments = [:]
     ) async throws(AMQPError) {
         let binding = AMQPBinding(
             source: exchange,

@@ -2,8 +2,8 @@
 public struct AMQPExchange: Hashable, Sendable {
     /// Its name.
     public var name: String
-    /// `direct`, `fanout`, `topic`, `headers` or one of a plugin.
-    public var type: String
+    /// How it routes.
+    public var type: ExchangeType
     /// Whether it survives a restart of the broker.
     public var isDurable: Bool
     /// Whether it goes away with its last binding.
@@ -11,16 +11,16 @@ public struct AMQPExchange: Hashable, Sendable {
     /// Whether only other exchanges may publish to it.
     public var isInternal: Bool
     /// RabbitMQ's extensions, such as `alternate-exchange`.
-    public var arguments: FieldTable
+    public var arguments: ExchangeArguments
 
     /// An exchange; durable, unless said otherwise.
     public init(
         _ name: String,
-        type: String = "direct",
+        type: ExchangeType = .direct,
         isDurable: Bool = true,
         isAutoDelete: Bool = false,
         isInternal: Bool = false,
-        arguments: FieldTable = [:]
+        arguments: ExchangeArguments = [:]
     ) {
         self.name = name
         self.type = type
@@ -59,7 +59,7 @@ public struct AMQPQueue: Hashable, Sendable {
     /// Whether it goes away with its last consumer.
     public var isAutoDelete: Bool
     /// RabbitMQ's extensions, such as `x-queue-type`.
-    public var arguments: FieldTable
+    public var arguments: QueueArguments
 
     /// A queue; durable, unless said otherwise.
     public init(
@@ -67,7 +67,7 @@ public struct AMQPQueue: Hashable, Sendable {
         isDurable: Bool = true,
         isExclusive: Bool = false,
         isAutoDelete: Bool = false,
-        arguments: FieldTable = [:]
+        arguments: QueueArguments = [:]
     ) {
         self.name = name
         self.isDurable = isDurable
@@ -94,14 +94,14 @@ public struct AMQPBinding: Hashable, Sendable {
     /// What the routing key of a message is compared with, as the exchange's type does.
     public var routingKey: String
     /// What a `headers` exchange compares, and others ignore.
-    public var arguments: FieldTable
+    public var arguments: BindingArguments
 
     /// A binding.
     public init(
         source: String,
         destination: Destination,
         routingKey: String,
-        arguments: FieldTable = [:]
+        arguments: BindingArguments = [:]
     ) {
         self.source = source
         self.destination = destination

@@ -185,7 +185,10 @@ extension BasicProperties {
     /// Takes the rest of a content header.
     ///
     /// - Parameter previous: Properties that came before; equal octets share their storage.
-    init(from cursor: inout Cursor, resembling previous: BasicProperties = BasicProperties()) throws(FrameError) {
+    package init(
+        from cursor: inout Cursor,
+        resembling previous: BasicProperties = BasicProperties()
+    ) throws(FrameError) {
         let octets = try cursor.octets(cursor.remaining)
         if case .encoded(let before) = previous.storage, before.count == octets.count, octets.elementsEqual(before) {
             storage = previous.storage
@@ -196,7 +199,7 @@ extension BasicProperties {
         storage = octets.count > 2 ? .encoded(Array(octets)) : .none
     }
 
-    func encode(into output: inout [UInt8]) throws(FrameError) {
+    package func encode(into output: inout [UInt8]) throws(FrameError) {
         switch storage {
         case .none: output.appendInteger(UInt16(0))
         case .fields(let box): try box.fields.encode(into: &output)

@@ -151,7 +151,7 @@ extension FieldTable: Sequence, ExpressibleByDictionaryLiteral, CustomStringConv
 
 extension FieldTable {
     /// A table with its length in front.
-    init(from cursor: inout Cursor) throws(FrameError) {
+    package init(from cursor: inout Cursor) throws(FrameError) {
         let octets = try cursor.longOctets()
         try Self.validate(octets, depth: 1)
         self.init(validated: octets)
@@ -177,7 +177,7 @@ extension FieldTable {
         }
     }
 
-    func encode(into output: inout [UInt8], depth: Int = 1) throws(FrameError) {
+    package func encode(into output: inout [UInt8], depth: Int = 1) throws(FrameError) {
         guard depth <= Self.maximumNesting else { throw .nestingTooDeep }
         switch storage {
         case .encoded(let octets):

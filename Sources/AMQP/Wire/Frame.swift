@@ -103,36 +103,6 @@ package enum FrameEncoder {
         output += [FrameType.heartbeat.rawValue, 0, 0, 0, 0, 0, 0, FrameDecoder.endOctet]
     }
 
-    /// The `publish` method and the content header of one message; the body frames follow.
-    package static func publish(
-        exchange: String,
-        routingKey: String,
-        isMandatory: Bool,
-        properties: BasicProperties,
-        bodySize: Int,
-        channel: UInt16,
-        maximumFrameSize: Int,
-        into output: inout [UInt8]
-    ) throws(FrameError) {
-        try frame(.method, channel, into: &output) { (output) throws(FrameError) in
-            output.appendInteger(UInt16(60))
-            output.appendInteger(UInt16(40))
-            output.appendInteger(UInt16(0))
-            try output.appendShortString(exchange)
-            try output.appendShortString(routingKey)
-            output.append(isMandatory ? 1 : 0)
-        }
-        let start = output.count
-        try frame(.header, channel, into: &output) { (output) throws(FrameError) in
-            output.appendInteger(UInt16(60))
-            output.appendInteger(UInt16(0))
-            output.appendInteger(UInt64(bodySize))
-            try properties.encode(into: &output)
-        }
-        let size = output.count - start
-        guard size <= maximumFrameSize else { throw .headersTooLarge(octets: size, limit: maximumFrameSize) }
-    }
-
     package static func bodyStart(octets: Int, channel: UInt16, into output: inout [UInt8]) {
         output.append(FrameType.body.rawValue)
         output.appendInteger(channel)

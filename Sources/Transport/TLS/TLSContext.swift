@@ -111,7 +111,9 @@ final class TLSContext: @unchecked Sendable {
                 nil,
                 { buffer, size, _, context in
                     // The context is `passphrase`, alive for the whole call.
-                    guard let passphrase = context?.assumingMemoryBound(to: Passphrase.self), let buffer else { return -1 }
+                    guard let passphrase = context?.assumingMemoryBound(to: Passphrase.self), let buffer else {
+                        return -1
+                    }
                     passphrase.pointee.wasAsked = true
                     guard let octets = passphrase.pointee.octets, octets.count <= size else { return -1 }
                     for (index, octet) in octets.enumerated() { buffer[index] = CChar(bitPattern: octet) }

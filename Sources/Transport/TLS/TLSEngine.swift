@@ -44,7 +44,8 @@ final class TLSEngine {
     ///   - host: Whom the certificate must name, unless the configuration names somebody else.
     ///   - peer: Where the stream leads, for messages.
     init(_ context: TLSContext, host: String, peer: String) throws(TransportError) {
-        guard let ssl = SSL_new(context.handle), let incoming = BIO_new(BIO_s_mem()), let outgoing = BIO_new(BIO_s_mem())
+        guard let ssl = SSL_new(context.handle), let incoming = BIO_new(BIO_s_mem()),
+            let outgoing = BIO_new(BIO_s_mem())
         else { throw TransportError(.invalidOption, "OpenSSL has no memory for a conversation") }
         self.context = context
         self.peer = peer

@@ -1,0 +1,113 @@
+import AMQP
+import Foundation
+import TestSupport
+import Testing
+
+/// The command line tool of a broker that `Scripts/server.sh` has started.
+struct Control: Sendable {
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    private static let tool = "/usr/lib/rabbitmq/bin/rabbitmqctl"
+
+    /// Where the broker keeps its state.
+    let directory: String
+
+    private static func variable(_ name: String) -> String? { ProcessInfo.processInfo.environment[name] }
+
+    static var isAvailable: Bool {
+        variable("CELERIAC_SERVERS_DIR") != nil && FileManager.default.isExecutableFile(atPath: tool)
+    }
+
+    /// The tool of the broker that all tests share.
+    static func shared() throws -> Control {
+        Control(directory: try #require(variable("CELERIAC_SERVERS_DIR")))
+    }
+
+    /// Runs the tool and returns what it prints.
+    @discardableResult
+    func callAsFunction(_ arguments: String...) async throws -> String {
+        let state = directory + "/rabbitmq"
+        func number(_ name: String) throws -> String {
+            try String(contentsOfFile: "\(state)/\(name)", encoding: .utf8).filter(\.isNumber)
+        }
+        return try await Self.run(
+            Self.tool,
+            ["-q", "-n", "celeriac-\(try number("port"))@localhost"] + arguments,
+            environment: [
+                "HOME": "\(state)/home", "LANG": "C.UTF-8", "ERL_EPMD_PORT": try number("epmd-port"),
+                "RABBITMQ_CONF_ENV_FILE": "\(state)/environment.conf",
+                "PATH": Self.variable("PATH") ?? "/usr/bin:/bin:/usr/sbin:/sbin",
+            ]
+        )
+    }
+
+    /// Starts a broker for one test, and clears it away afterwards.
+    static func withOwnBroker(_ body: (_ uri: AMQPURI, _ broker: OwnBroker) async throws -> Void) async throws {
+        let script = try #require(variable("CELERIAC_SERVERS"))
+        let directory = try #require(variable("CELERIAC_SERVERS_DIR")) + "/conformance-\(UUID().uuidString.prefix(8))"
+        let broker = OwnBroker(script: script, directory: directory)
+        do {
+            let url = try await broker.perform("start")
+            try await body(try AMQPURI(url), broker)
+        } catch {
+            try await broker.clear()
+            throw error
+        }
+        try await broker.clear()
+    }
+
+    fileprivate static func run(
+        _ program: String,
+        _ arguments: [String],
+        environment: [String: String]
+    ) async throws -> String {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: program)
+        process.arguments = arguments
+        process.environment = environment
+        process.standardInput = FileHandle.nullDevice
+        // Into a file: whatever the program leaves running would hold a pipe open.
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("conformance-\(UUID().uuidString)")
+        try Data().write(to: path)
+        defer { try? FileManager.default.removeItem(at: path) }
+        let output = try FileHandle(forWritingTo: path)
+        process.standardOutput = output
+        process.standardError = output
+        let (ends, continuation) = AsyncStream<Int32>.makeStream()
+        process.terminationHandler = {
+            continuation.yield($0.terminationStatus)
+            continuation.finish()
+        }
+        try process.run()
+        let status = await ends.first { _ in true }
+        let text = try String(contentsOf: path, encoding: .utf8)
+        guard status == 0 else {
+            throw Failure(description: "\(program) \(arguments.joined(separator: " ")) failed: \(text)")
+        }
+        return text.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+}
+
+/// A broker of one test's own.
+struct OwnBroker: Sendable {
+    fileprivate let script: String
+    fileprivate let directory: String
+
+    var control: Control { Control(directory: directory) }
+
+    /// `start`, `stop`, `kill` or `restart`.
+    @discardableResult
+    func perform(_ action: String) async throws -> String {
+        try await Control.run(
+            script,
+            [action, "rabbitmq", directory],
+            environment: ProcessInfo.processInfo.environment
+        )
+    }
+
+    fileprivate func clear() async throws {
+        _ = try await Control.run(script, ["clear", directory], environment: ProcessInfo.processInfo.environment)
+    }
+}
