@@ -93,6 +93,10 @@ amqp_section() {
             measure "$BENCH_AMQP" "${arguments[@]}" --name "$name"
         done
     done
+    progress "AMQP transactions"
+    for ((round = 1; round <= BENCH_ROUNDS; round++)); do
+        measure "$BENCH_AMQP" transactions --count "$large" --queue-type classic
+    done
     progress "AMQP memory"
     BENCH_TIMEOUT=3000 measure "$BENCH_AMQP" memory --count "$BENCH_MEMORY_COUNT" --queue-type quorum
     progress ''

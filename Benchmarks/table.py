@@ -59,6 +59,11 @@ def amqp(samples, cases):
         processor = [samples.median(who, case, "cpu_us") for who in ("amqp", MEASURE)]
         rows.append([case, f"{ours:,.0f}", f"{bare:,.0f}", f"{ours / bare:.2f}", *(f"{us:.1f}" for us in processor)])
     show(rows)
+    transactions, confirmed = (samples.median("amqp", case, "rate") for case in ("transactions", cases[0]))
+    print(
+        f"\nPublishing in transactions of 100: {transactions:,.0f} /s, "
+        f"{transactions / confirmed:.2f} of what {cases[0]} reaches with confirmations"
+    )
     for record in samples.records:
         if "resident_mb" in record:
             sizes = record["resident_mb"]

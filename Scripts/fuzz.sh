@@ -43,11 +43,11 @@ build() { # a module per target of the package, in order of dependency
             -emit-object -o "$work/$module.o"
     done
     "$swiftc" "${settings[@]}" -module-name Fuzzer -o "$work/fuzzer" Fuzz/Fuzzer.swift \
-        "$work"/{Transport,AMQP,Redis,FuzzTargets,CShims}.o -lhiredis
+        "$work"/{Transport,AMQP,Redis,FuzzTargets,CShims}.o -lhiredis -lssl -lcrypto
 }
 
 # What the program is made of; nothing is built twice.
-key=$(find Sources/{CShims,CHiredis,Transport,AMQP,Redis} Fuzz/Targets Fuzz/Fuzzer.swift "$0" -type f -print0 |
+key=$(find Sources/{CShims,CHiredis,COpenSSL,Transport,AMQP,Redis} Fuzz/Targets Fuzz/Fuzzer.swift "$0" -type f -print0 |
     sort -z | xargs -0 sha256sum | sha256sum)
 if [[ ! -x $work/fuzzer || $(cat "$work/key" 2>/dev/null) != "$key" ]]; then
     echo "Building the fuzzer" >&2

@@ -16,6 +16,7 @@ import Glibc
         switch settings.measure {
         case "publish": try await bench.publish { try await bench.publishByTasks(on: $0) }
         case "publish-many": try await bench.publish { try await bench.publishByBatches(on: $0) }
+        case "transactions": try await bench.publish { try await bench.publishInTransactions(on: $0) }
         case "drain": try await bench.drain()
         case "memory": try await bench.watchMemory()
         default:
@@ -134,6 +135,16 @@ import Glibc
         }
     }
 
+    /// A commit after every hundred messages.
+    private func publishInTransactions(on channel: AMQPChannel) async throws {
+        let message = settings.message
+        try await channel.selectTransactions()
+        for number in 1...settings.count {
+            try await channel.publishUnconfirmed(message)
+            if number % 100 == 0 || number == settings.count { try await channel.commit() }
+        }
+    }
+
     /// Off the main actor, where the consumers of a service run.
     @concurrent private func take(_ count: Int? = nil, from consumer: AMQPConsumer) async throws {
         let channel = consumer.channel
@@ -143,7 +154,7 @@ import Glibc
                 complain("amqp-bench: a body of \(delivery.body.count) octets")
                 exit(1)
             }
-            channel.acknowledge(delivery.tag)
+            try channel.acknowledge(delivery.tag)
             missing -= 1
         }
     }

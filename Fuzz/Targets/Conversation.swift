@@ -245,14 +245,23 @@ private final class Conversation: @unchecked Sendable {
     private func takeDeliveries() {
         guard let consumer = consumer() else { return }
         for delivery in consumer.takeAvailable(upTo: Int(input.byte() & 7)) {
-            consumer.channel.acknowledge(delivery.tag)
+            settle(delivery.tag, on: consumer.channel, acknowledging: true)
         }
     }
 
     private func settle() {
         guard let channel = channel() else { return }
         let tag = DeliveryTag(number: UInt64(input.byte()), instance: channel.instance)
-        if input.byte() & 1 == 0 { channel.acknowledge(tag) } else { channel.reject(tag, requeue: true) }
+        settle(tag, on: channel, acknowledging: input.byte() & 1 == 0)
+    }
+
+    private func settle(_ tag: DeliveryTag, on channel: AMQPChannel, acknowledging: Bool) {
+        do throws(AMQPError) {
+            if acknowledging { try channel.acknowledge(tag) } else { try channel.reject(tag, requeue: true) }
+        } catch {
+            // Whatever the peer has done: a delivery of a channel that is gone is the one thing that may be refused.
+            precondition(error.code == .staleDelivery, "a settlement failed with \(error)")
+        }
     }
 
     // MARK: What comes of it

@@ -48,7 +48,8 @@ public final class AMQPBroker: Broker {
     /// A broker at a URL; connects when first used.
     ///
     /// - Parameter url: `amqp://user:password@host:port/vhost`, or `amqps://` for TLS, with the query that `AMQPURI`
-    ///   reads.
+    ///   reads. Several, separated by `;`, name the hosts of a cluster: they are tried in an order that chance decides,
+    ///   the next one after each failure.
     /// - Throws: ``CeleriacError`` `.configuration` for a URL that cannot be read.
     public init(
         _ url: ServerURL,
@@ -56,15 +57,15 @@ public final class AMQPBroker: Broker {
         maximumBodySize: Int = 16 << 20,
         logger: TaskLogger = .silent
     ) throws(CeleriacError) {
-        let uri: AMQPURI
-        do {
-            uri = try AMQPURI(url.secret)
+        let uris: [AMQPURI]
+        do throws(AMQPError) {
+            uris = try Self.uris(url)
         } catch {
             throw CeleriacError(error, attempting: "use the broker URL \(url)")
         }
         let logger = logger.labelled("celeriac.amqp")
         self.logger = logger
-        address = "\(uri)"
+        address = uris.map(\.description).joined(separator: ";")
         func keeper(_ role: String) -> ConnectionKeeper {
             var options = AMQPConnection.Options()
             options.name = "\(clientName) (\(role))"
@@ -72,10 +73,23 @@ public final class AMQPBroker: Broker {
             // the size of new calls is the application's to check.
             options.maximumBodySize = max(options.maximumBodySize, maximumBodySize)
             options.maximumPublishSize = options.maximumBodySize
-            return ConnectionKeeper(uri: uri, options: options, policy: ReconnectPolicy(), logger: logger)
+            return ConnectionKeeper(uris: uris, options: options, policy: ReconnectPolicy(), logger: logger)
         }
         publishing = keeper("publishing")
         consuming = keeper("consuming")
+    }
+
+    private static func uris(_ url: ServerURL) throws(AMQPError) -> [AMQPURI] {
+        var uris: [AMQPURI] = []
+        var text = url.secret[...]
+        // A semicolon that no scheme follows belongs to a password.
+        while let end = ["amqp://", "amqps://"].compactMap({ text.firstRange(of: ";\($0)")?.lowerBound }).min() {
+            uris.append(try AMQPURI(String(text[..<end])))
+            text = text[text.index(after: end)...]
+        }
+        if text.last == ";" { text.removeLast() }
+        uris.append(try AMQPURI(String(text)))
+        return uris
     }
 
     /// Connects now.

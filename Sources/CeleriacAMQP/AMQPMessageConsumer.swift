@@ -139,7 +139,7 @@ final class AMQPMessageConsumer: MessageConsumer {
                 if !isWanted { await subscription.stop() }
                 return
             } catch {
-                if error.isPermanent || error.code == .closed {
+                if error.isPermanent(hasLoggedIn: false) || error.code == .closed {
                     return phase.withLock { phase in
                         if case .recovering = phase { phase = error.code == .closed ? .stopped : .failed(error) }
                     }

@@ -7,7 +7,7 @@ extension CeleriacError {
         let code: Code =
             switch error.code {
             case .invalidURI, .invalidArgument, .mechanismNotOffered: .configuration
-            case .tlsFailed: error.isPermanent ? .configuration : .unavailable
+            case .tlsFailed: error.isPermanent(hasLoggedIn: false) ? .configuration : .unavailable
             case .accessRefused: .accessDenied
             case .virtualHostRefused, .notFound: .notFound
             case .preconditionFailed, .resourceLocked: .preconditionFailed
@@ -32,17 +32,6 @@ extension CeleriacError {
 }
 
 extension AMQPError {
-    /// Whether trying again cannot help: the address, the login or the virtual host is wrong.
-    var isPermanent: Bool {
-        switch code {
-        case .invalidURI, .invalidArgument, .accessRefused, .mechanismNotOffered, .virtualHostRefused,
-            .foreignProtocol:
-            true
-        case .tlsFailed: tlsFailure?.isPermanent ?? false
-        default: false
-        }
-    }
-
     /// Whether the server closed a channel because of what was sent on it.
     var isRefusal: Bool {
         switch code {

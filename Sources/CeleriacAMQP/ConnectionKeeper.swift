@@ -2,178 +2,83 @@ internal import AMQP
 internal import CeleriacCore
 internal import Synchronization
 
-/// Keeps one connection: opens it when first needed and again after a loss, for all who wait for it at once.
+/// Keeps one connection: opens it when first needed and, from then on, again after each loss.
 final class ConnectionKeeper: Sendable {
-    private enum Phase {
-        case idle
-        case connecting(Task<Void, Never>)
-        case connected(AMQPConnection)
-        /// Trying again cannot help; the next caller tries once more all the same, the cause may have been mended.
-        case refused(AMQPError)
-        case closed
-    }
-
     private struct State {
-        var phase = Phase.idle
-        var lastError: AMQPError?
-        /// Attempts since the last connection that held, and when the last one came about.
-        var attempts = 0
-        var connectedAt: ContinuousClock.Instant?
-        var nextWaiter = 0
-        var waiters: [Int: CheckedContinuation<Result<AMQPConnection, AMQPError>, Never>] = [:]
+        var kept: (connection: RecoveringConnection, logging: Task<Void, Never>)?
+        var isClosed = false
     }
 
-    /// A connection that ends sooner counts as a failed attempt, so that a server which accepts and then closes is not
-    /// connected to as fast as it can.
-    private static let holdingTime = Duration.seconds(10)
-
-    private let uri: AMQPURI
-    private let options: AMQPConnection.Options
-    private let policy: ReconnectPolicy
+    private let uris: [AMQPURI]
+    private let options: RecoveringConnection.Options
     private let logger: TaskLogger
     private let state = Mutex(State())
 
-    init(uri: AMQPURI, options: AMQPConnection.Options, policy: ReconnectPolicy, logger: TaskLogger) {
-        self.uri = uri
-        self.options = options
-        self.policy = policy
+    init(uris: [AMQPURI], options: AMQPConnection.Options, policy: ReconnectPolicy, logger: TaskLogger) {
+        self.uris = uris
         self.logger = logger
+        var recovering = RecoveringConnection.Options()
+        recovering.connection = options
+        recovering.reconnect = policy
+        recovering.reconnect.retriesFirstConnect = true
+        self.options = recovering
     }
 
     /// The live connection, or the next one.
     ///
     /// - Throws: ``AMQPError``: a permanent refusal at once; otherwise at the deadline what went wrong last.
     func connection(before deadline: ContinuousClock.Instant) async throws(AMQPError) -> AMQPConnection {
-        if case .connected(let connection) = state.withLock({ $0.phase }), connection.closeReason == nil {
-            return connection
+        if let live = state.withLock({ $0.kept?.connection.live }) { return live }
+        let connection = try start()
+        do throws(AMQPError) {
+            return try await connection.connection(before: deadline)
+        } catch {
+            guard error.code == .timedOut else { throw error }
+            throw AMQPError(.unreachable, error.message)
         }
-        let number = state.withLock { state in
-            state.nextWaiter += 1
-            return state.nextWaiter
-        }
-        let timer = Task {
-            try? await Task.sleep(until: deadline, clock: .continuous)
-            if !Task.isCancelled { expire(number) }
-        }
-        defer { timer.cancel() }
-        let result = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in enter(number, deadline, continuation) }
-        } onCancel: {
-            resume(number, .failure(AMQPError(.cancelled, "waiting for \(uri) was cancelled")))
-        }
-        return try result.get()
     }
 
     /// Ends the connection and every attempt for another one.
     func close() async {
-        let (phase, waiters) = state.withLock { state in
-            let phase = state.phase
-            state.phase = .closed
-            defer { state.waiters = [:] }
-            return (phase, Array(state.waiters.values))
+        let kept = state.withLock { state in
+            state.isClosed = true
+            return state.kept
         }
-        for waiter in waiters { waiter.resume(returning: .failure(Self.closed)) }
-        switch phase {
-        case .connecting(let task):
-            task.cancel()
-            await task.value
-        case .connected(let connection): await connection.close()
-        case .idle, .refused, .closed: break
-        }
+        await kept?.connection.close(within: .zero)
+        await kept?.logging.value
     }
 
-    private static let closed = AMQPError(.closed, "the broker was closed by this process")
-
-    private func enter(
-        _ number: Int,
-        _ deadline: ContinuousClock.Instant,
-        _ continuation: CheckedContinuation<Result<AMQPConnection, AMQPError>, Never>
-    ) {
-        let immediate: Result<AMQPConnection, AMQPError>? = state.withLock { state in
-            if Task.isCancelled { return .failure(AMQPError(.cancelled, "waiting for \(uri) was cancelled")) }
-            switch state.phase {
-            case .closed: return .failure(Self.closed)
-            case .connected(let connection) where connection.closeReason == nil: return .success(connection)
-            // The timer may have found nobody to wake.
-            case _ where ContinuousClock.now >= deadline: return .failure(timeout(state))
-            case .connecting: break
-            case .idle, .refused, .connected:
-                // Ends with a connection, a refusal, or `close()`, which waits for it.
-                state.phase = .connecting(Task { await connect() })
-            }
-            state.waiters[number] = continuation
-            return nil
+    private func start() throws(AMQPError) -> RecoveringConnection {
+        let connection: RecoveringConnection? = state.withLock { state in
+            guard !state.isClosed else { return nil }
+            // After a refusal the next caller tries once more all the same: the cause may have been mended.
+            if let kept = state.kept, !kept.connection.isClosed { return kept.connection }
+            let connection = RecoveringConnection.connecting(to: uris, options: options)
+            // Ends with its connection, as `close` has it do and waits for.
+            let logging = Task { [logger] in await Self.log(connection.states, to: logger) }
+            state.kept = (connection, logging)
+            return connection
         }
-        if let immediate { continuation.resume(returning: immediate) }
+        guard let connection else { throw AMQPError(.closed, "the broker was closed by this process") }
+        return connection
     }
 
-    private func connect() async {
-        var generator = SystemRandomNumberGenerator()
-        var attempt = state.withLock { state in
-            if let since = state.connectedAt, since.duration(to: .now) >= Self.holdingTime { state.attempts = 0 }
-            return state.attempts
-        }
-        if attempt > 0 { try? await Task.sleep(for: policy.delay(attempt: attempt - 1, using: &generator)) }
-        while !Task.isCancelled {
-            do throws(AMQPError) {
-                let connection = try await AMQPConnection.connect(to: uri, options: options)
-                return await connected(connection, attempts: attempt + 1)
-            } catch {
-                if error.isPermanent { return refused(error) }
-                if state.withLock({ state in
-                    defer { state.lastError = error }
-                    return state.lastError == nil
-                }) {
-                    logger.warning(
-                        "cannot connect to the broker; trying again",
-                        metadata: [("error", error.description)]
-                    )
-                }
-            }
-            try? await Task.sleep(for: policy.delay(attempt: attempt, using: &generator))
-            attempt += 1
-        }
-    }
-
-    private func connected(_ connection: AMQPConnection, attempts: Int) async {
-        let waiters: [CheckedContinuation<Result<AMQPConnection, AMQPError>, Never>]? = state.withLock { state in
-            if case .closed = state.phase { return nil }
-            state.phase = .connected(connection)
-            state.lastError = nil
-            state.attempts = attempts
-            state.connectedAt = .now
-            defer { state.waiters = [:] }
-            return Array(state.waiters.values)
-        }
-        guard let waiters else { return await connection.close() }
-        connection.onClose { [logger] error in
-            if error.code != .closed {
-                logger.warning("connection to the broker lost", metadata: [("error", error.description)])
+    private static func log(_ states: ConnectionStates, to logger: TaskLogger) async {
+        var isKnown = false
+        var hasBeenOpen = false
+        for await state in states {
+            switch state {
+            case .open: (isKnown, hasBeenOpen) = (false, true)
+            // Once for each outage.
+            case .recovering(_, let error, _) where !isKnown:
+                isKnown = true
+                let text =
+                    hasBeenOpen ? "connection to the broker lost" : "cannot connect to the broker; trying again"
+                logger.warning(text, metadata: [("error", error.description)])
+            case .blocked(let reason):
+                logger.warning("the broker takes no messages for now", metadata: [("reason", reason)])
+            case .connecting, .recovering, .closed: break
             }
         }
-        for waiter in waiters { waiter.resume(returning: .success(connection)) }
-    }
-
-    private func refused(_ error: AMQPError) {
-        let waiters = state.withLock { state in
-            if case .connecting = state.phase { state.phase = .refused(error) }
-            defer { state.waiters = [:] }
-            return Array(state.waiters.values)
-        }
-        for waiter in waiters { waiter.resume(returning: .failure(error)) }
-    }
-
-    private func expire(_ number: Int) {
-        resume(number, .failure(state.withLock { timeout($0) }))
-    }
-
-    private func timeout(_ state: borrowing State) -> AMQPError {
-        let cause = state.lastError.map { ": \($0.message)" } ?? ""
-        return AMQPError(.unreachable, "no connection to \(uri) in time\(cause)")
-    }
-
-    private func resume(_ number: Int, _ result: Result<AMQPConnection, AMQPError>) {
-        let waiter = state.withLock { $0.waiters.removeValue(forKey: number) }
-        waiter?.resume(returning: result)
     }
 }

@@ -16,7 +16,7 @@ final class Subscription: Sendable {
         // One queue, the common case, is taken from directly.
         merged =
             consumers.count > 1
-            ? MergedInbox(self.consumers) { channel.nack($0.tag, requeue: true) } : nil
+            ? MergedInbox(self.consumers) { channel.giveBack($0) } : nil
     }
 
     func next() async throws(AMQPError) -> Delivery? {
@@ -46,9 +46,9 @@ final class Subscription: Sendable {
             } catch {
                 continue  // the channel is gone, and with it the broker has taken everything back
             }
-            for delivery in consumer.takeAvailable() { channel.nack(delivery.tag, requeue: true) }
+            for delivery in consumer.takeAvailable() { channel.giveBack(delivery) }
         }
-        for delivery in merged?.end() ?? [] { channel.nack(delivery.tag, requeue: true) }
+        for delivery in merged?.end() ?? [] { channel.giveBack(delivery) }
         // With deliveries still to be settled it stays open until its connection ends.
         if source.isIdle { await channel.close() }
     }
@@ -76,10 +76,26 @@ final class ChannelSource: DeliverySource {
         // Afterwards, so that a channel closed meanwhile sends it first.
         defer { takeBack() }
         let tag = DeliveryTag(number: tag, instance: channel.instance)
-        switch settlement {
-        case .acknowledged: channel.acknowledge(tag)
-        case .returned: channel.nack(tag, requeue: true)
-        case .rejected: channel.reject(tag, requeue: false)
+        do throws(AMQPError) {
+            switch settlement {
+            case .acknowledged: try channel.acknowledge(tag)
+            case .returned: try channel.nack(tag, requeue: true)
+            case .rejected: try channel.reject(tag, requeue: false)
+            }
+        } catch {
+            // The channel is gone, so the broker delivers the message again: at least once is what the seam promises.
+            assert(error.code == .staleDelivery, "settling fails in no other way")
+        }
+    }
+}
+
+extension AMQPChannel {
+    /// Gives a delivery back; of a channel that is gone it goes back by itself.
+    func giveBack(_ delivery: AMQPDelivery) {
+        do throws(AMQPError) {
+            try nack(delivery.tag, requeue: true)
+        } catch {
+            assert(error.code == .staleDelivery, "settling fails in no other way")
         }
     }
 }

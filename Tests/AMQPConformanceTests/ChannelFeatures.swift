@@ -111,7 +111,7 @@ enum ChannelFeatures {
         // Declarations are answered after whatever the channel had to send.
         _ = try await channel.declareQueue(queues[0], passive: true)
         #expect(consumers.allSatisfy { $0.takeAvailable().isEmpty })
-        channel.acknowledge(deliveries[0].tag)
+        try channel.acknowledge(deliveries[0].tag)
         let more = try await consumers[0].required()
         #expect(more.text == "x")
     }

@@ -245,9 +245,9 @@ enum ConnectionFeatures {
         let name = lab.unique("name")
         let connection = try await lab.connect { $0.name = name }
         let control = try Control.shared()
-        let list = try await control("--no-table-headers", "list_connections", "user_provided_name", "pid")
-        let line = try #require(list.split(separator: "\n").first { $0.hasPrefix(name) })
-        let pid = try #require(line.split(separator: "\t").last)
+        let list = try await control("--no-table-headers", "list_connections", "pid", "client_properties")
+        let line = try #require(list.split(separator: "\n").first { $0.contains(name) })
+        let pid = try #require(line.split(separator: "\t").first)
         async let reason = connection.waitUntilClosed()
         try await control("close_connection", String(pid), "maintenance at noon")
         let error = await reason

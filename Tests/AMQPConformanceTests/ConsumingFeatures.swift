@@ -47,7 +47,7 @@ enum ConsumingFeatures {
         let loan = try #require(try await lab.channel.get(queue))
         let none = try await lab.channel.get(queue)
         #expect(none == nil)
-        lab.channel.reject(loan.tag, requeue: true)
+        try lab.channel.reject(loan.tag, requeue: true)
         #expect(try await lab.channel.get(queue, noAck: true)?.isRedelivered == true)
     }
 
@@ -58,7 +58,7 @@ enum ConsumingFeatures {
         let consumer = try await channel.consume(queue)
         for number in 0..<20 {
             let delivery = try await consumer.required()
-            if number < 10 || number % 2 == 0 { channel.acknowledge(delivery.tag) }
+            if number < 10 || number % 2 == 0 { try channel.acknowledge(delivery.tag) }
         }
         await channel.close()
         #expect(try await lab.bodies(in: queue) == ["11", "13", "15", "17", "19"])
@@ -68,14 +68,14 @@ enum ConsumingFeatures {
         let queue = try await lab.queue()
         for body in ["1", "2"] { try await lab.publish(body, to: queue) }
         let consumer = try await lab.channel.consume(queue, prefetch: 1)
-        lab.channel.reject(try await consumer.required().tag, requeue: true)
+        try lab.channel.reject(try await consumer.required().tag, requeue: true)
         let again = try await consumer.required()
         #expect(again.text == "1" && again.isRedelivered)
-        lab.channel.nack(again.tag, requeue: true)
-        lab.channel.nack(try await consumer.required().tag, requeue: false)
+        try lab.channel.nack(again.tag, requeue: true)
+        try lab.channel.nack(try await consumer.required().tag, requeue: false)
         let second = try await consumer.required()
         #expect(second.text == "2")
-        lab.channel.reject(second.tag, requeue: false)
+        try lab.channel.reject(second.tag, requeue: false)
         try await consumer.cancel()
         #expect(try await lab.count(queue) == 0)
     }
@@ -87,14 +87,14 @@ enum ConsumingFeatures {
         let consumer = try await channel.consume(queue)
         var old: [DeliveryTag] = []
         for _ in 0..<3 { old.append(try await consumer.required().tag) }
-        channel.acknowledge(old[0])
+        try channel.acknowledge(old[0])
         try await channel.recover()
-        for tag in old { channel.acknowledge(tag) }
+        for tag in old { try channel.acknowledge(tag) }
         var bodies: Set<String> = []
         for _ in 0..<4 {
             let delivery = try await consumer.required()
             bodies.insert(delivery.text)
-            channel.acknowledge(delivery.tag)
+            try channel.acknowledge(delivery.tag)
         }
         #expect(bodies == ["1", "2", "3", "4"])
         // A tag that the broker does not know any more would close the channel before this answer.
@@ -133,7 +133,7 @@ enum ConsumingFeatures {
         let busy = try await slow.required()
         #expect(try await fast.texts(9).count == 9)
         #expect(slow.takeAvailable().isEmpty)
-        slow.channel.acknowledge(busy.tag)
+        try slow.channel.acknowledge(busy.tag)
     }
 
     static func priority(_ lab: Lab) async throws {
@@ -169,9 +169,9 @@ enum ConsumingFeatures {
         var left = 1
         for try await delivery in consumer {
             left += 1
-            lab.channel.reject(delivery.tag, requeue: true)
+            try lab.channel.reject(delivery.tag, requeue: true)
         }
-        lab.channel.reject(first.tag, requeue: true)
+        try lab.channel.reject(first.tag, requeue: true)
         #expect(left == 5)
         let again = try await lab.channel.consume(queue, tag: "mine")
         #expect(try await again.texts(5) == (0..<5).map { "\($0)" })

@@ -43,7 +43,7 @@ enum DeadLetterFeatures {
             #expect(death.reason == .expired && death.queue == queue)
             #expect(delivery.properties.timeToLive == nil)
             #expect(death.originalTimeToLive == messageTTL)
-            lab.channel.acknowledge(delivery.tag)
+            try lab.channel.acknowledge(delivery.tag)
         }
     }
 
@@ -102,7 +102,7 @@ enum DeadLetterFeatures {
             switch reason {
             case .rejected:
                 let loan = try #require(try await lab.channel.get(queue))
-                lab.channel.reject(loan.tag, requeue: false)
+                try lab.channel.reject(loan.tag, requeue: false)
             case .maxLength: try await lab.publish("y", to: queue)
             default: break
             }
@@ -116,7 +116,7 @@ enum DeadLetterFeatures {
             #expect(delivery.properties.firstDeathReason == reason)
             #expect(delivery.properties.firstDeathQueue == queue)
             #expect(delivery.properties.firstDeathExchange?.isEmpty == true)
-            lab.channel.acknowledge(delivery.tag)
+            try lab.channel.acknowledge(delivery.tag)
         }
         // Without a routing key for dead letters, the message keeps its own.
         let source = try await lab.exchange(.fanout)
@@ -145,7 +145,7 @@ enum DeadLetterFeatures {
             #expect(deaths.map(\.queue) == (round == 0 ? [] : [wait, work]))
             #expect(deaths.map(\.reason) == (round == 0 ? [] : [.expired, .rejected]))
             #expect(deaths.allSatisfy { $0.count == round })
-            lab.channel.reject(delivery.tag, requeue: false)
+            try lab.channel.reject(delivery.tag, requeue: false)
         }
     }
 
@@ -161,7 +161,7 @@ enum DeadLetterFeatures {
             let delivery = try await consumer.required()
             #expect(delivery.properties.deliveryCount == (round == 0 ? nil : round))
             #expect(delivery.isRedelivered == (round > 0))
-            lab.channel.reject(delivery.tag, requeue: true)
+            try lab.channel.reject(delivery.tag, requeue: true)
         }
         let delivery = try await lab.channel.consume(dead).required()
         #expect(delivery.properties.deaths.first?.reason == .deliveryLimit)
@@ -176,7 +176,7 @@ enum DeadLetterFeatures {
         let queue = try await lab.durableQueue(arguments)
         try await lab.publish("x", to: queue)
         let loan = try await lab.channel.consume(queue).required()
-        lab.channel.reject(loan.tag, requeue: false)
+        try lab.channel.reject(loan.tag, requeue: false)
         #expect(try await lab.channel.consume(dead).required().text == "x")
     }
 

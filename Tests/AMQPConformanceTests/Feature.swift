@@ -28,7 +28,7 @@ struct Feature: Sendable {
     init(
         _ name: String,
         _ shown: String,
-        _ support: Support = .supported,
+        _ support: Support,
         need: Need = .broker,
         _ clause: @escaping Clause
     ) {
@@ -37,6 +37,10 @@ struct Feature: Sendable {
         self.support = support
         self.need = need
         self.clause = clause
+    }
+
+    init(_ name: String, _ shown: String, need: Need = .broker, _ clause: @escaping Clause) {
+        self.init(name, shown, .supported, need: need, clause)
     }
 }
 

@@ -168,7 +168,7 @@ extension AMQPConsumer {
         while texts.count < count {
             let delivery = try await required()
             texts.append(delivery.text)
-            channel.acknowledge(delivery.tag)
+            try channel.acknowledge(delivery.tag)
         }
         return texts
     }

@@ -102,7 +102,7 @@ enum MessageFeatures {
         let consumer = try await victim.openChannel().consume(queue)
         let first = try await consumer.required()
         #expect(!first.isRedelivered)
-        consumer.channel.nack(first.tag, requeue: true)
+        try consumer.channel.nack(first.tag, requeue: true)
         #expect(try await consumer.required().isRedelivered)
         await victim.close()
         let again = try await lab.channel.consume(queue).required()

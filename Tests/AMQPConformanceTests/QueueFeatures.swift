@@ -160,7 +160,10 @@ enum QueueFeatures {
                     answer = error
                 }
                 await channel.close()
-                #expect((verdict == nil) == (answer == nil), "\(type) \(try typed.fields()): \(verdict, default: "-")")
+                #expect(
+                    (verdict == nil) == (answer == nil),
+                    "\(typed): \(String(describing: verdict))"
+                )
                 #expect(verdict?.message.contains("a \(type) queue does not take it") ?? true)
             }
         }
@@ -195,7 +198,9 @@ enum QueueFeatures {
                 _ = try await lab.channel.declareQueue(lab.unique("refused"), arguments: arguments)
             }
             #expect(error?.code == .invalidArgument)
-            for word in words { #expect(error?.message.contains(word) == true, "\(word): \(error, default: "-")") }
+            for word in words {
+                #expect(error?.message.contains(word) == true, "\(word): \(String(describing: error))")
+            }
         }
         #expect(lab.channel.closeReason == nil)
         // A started millisecond counts whole, and what has no property here is sent as it is.

@@ -48,7 +48,7 @@ enum StreamFeatures {
                 let delivery = try await consumer.required()
                 #expect(delivery.text == "\(number)")
                 #expect(delivery.properties.streamOffset == number)
-                channel.acknowledge(delivery.tag)
+                try channel.acknowledge(delivery.tag)
             }
             await channel.close()
         }

@@ -28,16 +28,16 @@ enum TransactionFeatures {
         try await channel.selectTransactions()
         let consumer = try await channel.consume(queue)
         let first = try await consumer.required()
-        channel.acknowledge(first.tag)
+        try channel.acknowledge(first.tag)
         try await channel.publishUnconfirmed(.text("4", queue))
         try await channel.rollback()
         // Acknowledging what follows must not acknowledge the first along with it.
-        for _ in 0..<2 { channel.acknowledge(try await consumer.required().tag) }
+        for _ in 0..<2 { try channel.acknowledge(try await consumer.required().tag) }
         try await channel.commit()
         try await channel.recover()
         let again = try await consumer.required()
         #expect(again.text == "1" && again.isRedelivered)
-        channel.acknowledge(again.tag)
+        try channel.acknowledge(again.tag)
         try await channel.commit()
         await channel.close()
         #expect(try await lab.count(queue) == 0)
@@ -49,9 +49,9 @@ enum TransactionFeatures {
         let channel = try await lab.openChannel()
         try await channel.selectTransactions()
         let consumer = try await channel.consume(queue)
-        channel.acknowledge(try await consumer.required().tag)
+        try channel.acknowledge(try await consumer.required().tag)
         try await channel.commit()
-        channel.acknowledge(try await consumer.required().tag)
+        try channel.acknowledge(try await consumer.required().tag)
         // Without a commit, the second goes back.
         await channel.close()
         #expect(try await lab.bodies(in: queue) == ["2"])

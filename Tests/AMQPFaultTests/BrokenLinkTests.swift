@@ -71,7 +71,7 @@ extension AMQPFaultTests {
                     let delivery = try await #require(channel.consume(queue).next())
                     #expect(delivery.body == [1, 2, 3])
                     #expect(delivery.isRedelivered)
-                    channel.acknowledge(delivery.tag)
+                    try channel.acknowledge(delivery.tag)
                     _ = try await channel.deleteQueue(queue)
                 }
             }
@@ -88,7 +88,7 @@ extension AMQPFaultTests {
                     let consumer = try await channel.consume(queue)
                     let delivery = try await #require(consumer.next())
                     proxy.arm(.cut(.reset), at: .method(.basicAck, .toServer, .before))
-                    channel.acknowledge(delivery.tag)
+                    try channel.acknowledge(delivery.tag)
                     #expect(await connection.waitUntilClosed().code == .connectionLost)
                 }
                 try await withConnection(to: uri) { connection in
@@ -194,7 +194,7 @@ extension AMQPFaultTests {
                         #expect(error?.code == .blocked)
                         #expect(error?.isOutcomeUnknown == false)
                         #expect(error?.message.contains("memory") == true)
-                        for tag in tags { channel.acknowledge(tag) }
+                        for tag in tags { try channel.acknowledge(tag) }
                     }
                     // A publish that waits goes on by itself.
                     async let waiting: Void = producer.publish(message, timeout: .seconds(20))

@@ -23,7 +23,7 @@ struct ConsumingTests {
             for number in 0..<50 as Range<UInt8> {
                 let delivery = try await consumer.required()
                 #expect(delivery.body == [number, 0])
-                channel.acknowledge(delivery.tag)
+                try channel.acknowledge(delivery.tag)
             }
         }
     }
@@ -40,7 +40,7 @@ struct ConsumingTests {
                         while let delivery = try await consumer.next() {
                             let number = Int(delivery.body[0]) | Int(delivery.body[1]) << 8
                             let total = seen.add(number)
-                            channel.acknowledge(delivery.tag)
+                            try channel.acknowledge(delivery.tag)
                             if total == count { try await consumer.cancel() }
                         }
                     }
@@ -60,7 +60,7 @@ struct ConsumingTests {
             let consumer = try await other.consume(queue, prefetch: 20)
             for number in 0..<20 {
                 let delivery = try await consumer.required()
-                if number % 2 == 0 { other.acknowledge(delivery.tag) }
+                if number % 2 == 0 { try other.acknowledge(delivery.tag) }
             }
             await other.close()
             let end = try await consumer.next()
@@ -86,7 +86,7 @@ struct ConsumingTests {
             try await fill(channel, queue, 5)
             let other = try await TestBroker.connect()
             let consumer = try await other.openChannel().consume(queue, prefetch: 5)
-            for _ in 0..<5 { consumer.channel.acknowledge(try await consumer.required().tag) }
+            for _ in 0..<5 { try consumer.channel.acknowledge(try await consumer.required().tag) }
             await withTaskGroup { group in
                 group.addTask { await other.close() }
                 group.cancelAll()
@@ -109,16 +109,16 @@ struct ConsumingTests {
             ).name
             try await fill(channel, queue, 1)
             let consumer = try await channel.consume(queue, prefetch: 1)
-            channel.reject(try await consumer.required().tag, requeue: true)
+            try channel.reject(try await consumer.required().tag, requeue: true)
             let second = try await consumer.required()
             #expect(second.isRedelivered)
-            channel.nack(second.tag, requeue: true)
-            channel.nack(try await consumer.required().tag, requeue: false)
+            try channel.nack(second.tag, requeue: true)
+            try channel.nack(try await consumer.required().tag, requeue: false)
             let dead = try await channel.consume(deadLetters)
             let delivery = try await dead.required()
             #expect(delivery.properties.headers?["x-first-death-reason"] == "rejected")
             #expect(delivery.properties.headers?["x-death"]?.array?.first?.table?["queue"] == .string(queue))
-            channel.acknowledge(delivery.tag)
+            try channel.acknowledge(delivery.tag)
         }
     }
 
@@ -130,10 +130,10 @@ struct ConsumingTests {
             let other = try await channel.connection.openChannel()
             for _ in 0..<3 {
                 let tag = try await consumer.required().tag
-                other.acknowledge(tag)
-                channel.acknowledge(tag)
-                channel.acknowledge(tag)
-                channel.reject(tag, requeue: true)
+                #expect(await failure { try other.acknowledge(tag) }?.code == .staleDelivery)
+                try channel.acknowledge(tag)
+                try channel.acknowledge(tag)
+                try channel.reject(tag, requeue: true)
             }
             // A second settlement that reached the broker would close the channel before this answer.
             try await channel.setPrefetch(1)
@@ -174,7 +174,7 @@ struct ConsumingTests {
             try await channel.deleteQueue(queue)
             let error = await failure { _ = try await consumer.next() }
             #expect(error?.code == .consumerCancelled)
-            channel.acknowledge(delivery.tag)
+            try channel.acknowledge(delivery.tag)
             _ = try await channel.declareQueue(durable: false, exclusive: true)
         }
     }
@@ -188,7 +188,7 @@ struct ConsumingTests {
             try await consumer.cancel()
             var tags = [first.tag]
             for try await delivery in consumer { tags.append(delivery.tag) }
-            for tag in tags { channel.reject(tag, requeue: true) }
+            for tag in tags { try channel.reject(tag, requeue: true) }
             let again = try await channel.consume(queue)
             for number in 0..<5 as Range<UInt8> { #expect(try await again.required().body == [number, 0]) }
         }
@@ -232,7 +232,7 @@ struct ConsumingTests {
             #expect(nothing == nil)
             try await fill(channel, queue, 2)
             let delivery = try #require(try await channel.get(queue))
-            channel.reject(delivery.tag, requeue: true)
+            try channel.reject(delivery.tag, requeue: true)
             #expect(try await channel.get(queue)?.isRedelivered == true)
         }
     }

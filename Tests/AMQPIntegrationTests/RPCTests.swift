@@ -119,11 +119,11 @@ struct RPCClientTests {
                 try await channel.publish(AMQPMessage(routingKey: other, body: [number]))
                 let delivery = try await consumer.required()
                 // Means nothing, and so does not settle the delivery of the same number either.
-                channel.acknowledge(answer.tag)
-                channel.reject(delivery.tag, requeue: true)
+                try channel.acknowledge(answer.tag)
+                try channel.reject(delivery.tag, requeue: true)
                 let again = try await consumer.required()
                 #expect(again.isRedelivered)
-                channel.acknowledge(again.tag)
+                try channel.acknowledge(again.tag)
             }
         }
     }

@@ -93,19 +93,22 @@ struct TLSTests {
         await connection.close()
     }
 
-    @Test("Without a certificate there is no EXTERNAL, and the error tells what there is")
+    @Test("Without TLS there is no EXTERNAL, and the error tells what there is")
     func externalNotOffered() async throws {
-        let uri = try await uri()
+        let uri = try AMQPURI(try await TLSServers.server(.rabbitMQ).plainURL)
         let error = await failure { await (try connect(uri, login: .external)).close() }
         #expect(error?.code == .mechanismNotOffered)
         #expect(error?.message.contains("PLAIN") == true)
     }
 
-    @Test("A certificate of somebody the broker does not know is refused access")
+    @Test("A certificate of somebody the broker does not know is refused access, and so is none")
     func unknownUser() async throws {
-        let uri = try await uri { $0.tls?.clientCertificate = client("nobody.pem") }
-        let error = await failure { await (try connect(uri, login: .external)).close() }
-        #expect(error?.code == .accessRefused)
+        for certificate in [client("nobody.pem"), nil] {
+            let uri = try await uri { $0.tls?.clientCertificate = certificate }
+            let error = await failure { await (try connect(uri, login: .external)).close() }
+            #expect(error?.code == .accessRefused)
+            #expect(error?.message.contains("certificate") == true)
+        }
     }
 
     @Test("A wrong password is refused access, by any mechanism, and never shown")

@@ -16,7 +16,7 @@ import Testing
 
     private func isClosed(_ action: ChannelStateMachine.Action, failing calls: [UInt64], _ code: AMQPError.Code) -> Bool
     {
-        guard case .closed(let error, let failed, _) = action else { return false }
+        guard case .closed(let error, let failed, _, _) = action else { return false }
         return error.code == code && failed == calls
     }
 
@@ -59,7 +59,7 @@ import Testing
         let close = Method.ChannelClose(replyCode: replyCode, replyText: "TEXT", classID: 0, methodID: 0)
         let action = machine.received(.channelClose(close))
         #expect(isClosed(action, failing: [2, 3], code))
-        guard case .closed(let error, _, send: .channelCloseOk) = action else {
+        guard case .closed(let error, _, _, send: .channelCloseOk) = action else {
             Issue.record("the close was not answered")
             return
         }

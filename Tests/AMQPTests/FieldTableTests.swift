@@ -89,7 +89,6 @@ import Testing
             ([0, 0, 0, 4, 1, 0x61, 0x49, 0], .truncated),
             ([0xFF, 0xFF, 0xFF, 0xFF], .truncated),
             ([0, 0, 0, 3, 1, 0x61, 0x55, 0, 0], .unknownFieldType(0x55)),
-            ([0, 0, 0, 3, 1, 0x61, 0x4C, 0, 0], .unknownFieldType(0x4C)),
             ([0, 0, 0, 8, 1, 0x61, 0x41, 0, 0, 0, 9, 0x74], .truncated),
         ] as [([UInt8], FrameError)]
     )
@@ -119,6 +118,14 @@ import Testing
         copy = try decoded(octets)
         copy["a"] = nil
         #expect(copy == ["b": 2])
+    }
+
+    @Test("A number of 64 bits is read in both ways it is written, and passed on as it came")
+    func longLong() throws {
+        let octets: [UInt8] = [0, 0, 0, 11, 1, 0x61, UInt8(ascii: "L"), 0, 0, 1, 0, 0, 0, 0, 7]
+        let table = try decoded(octets)
+        #expect(table["a"] == .int64(1 << 40 + 7))
+        #expect(try encoded(table) == octets)
     }
 
     @Test("A number without a sign is sent if it fits a type of the dialect, and is an error else")

@@ -22,14 +22,14 @@ import Testing
             ([1, 0, 0, 0, 0, 0, 5, 0, 20, 0, 41, 0, 0xCE], .trailingOctets),
             // basic.cancel whose tag reaches past the end
             ([1, 0, 1, 0, 0, 0, 6, 0, 60, 0, 30, 200, 65, 0xCE], .truncated),
-            // content headers: of another class, with a 15th property, with a table longer than the frame
+            // content headers: of another class, with the value of a 15th property, with a table longer than the frame
             ([8, 0, 0, 0, 0, 0, 1, 0, 0xCE], .malformedHeartbeat),
             ([8, 0, 1, 0, 0, 0, 0, 0xCE], .malformedHeartbeat),
             ([1, 0, 1, 0xFF, 0xFF, 0xFF, 0xFF], .frameTooLarge(octets: 0xFFFF_FFFF + 8, limit: 4096)),
             ([2, 0, 1, 0, 0, 0, 2, 0, 50, 0xCE], .wrongContentClass(50)),
             (
-                [2, 0, 1, 0, 0, 0, 14, 0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xCE],
-                .unknownProperties
+                [2, 0, 1, 0, 0, 0, 15, 0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0xCE],
+                .trailingOctets
             ),
             (
                 [2, 0, 1, 0, 0, 0, 18, 0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x20, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xCE],

@@ -108,6 +108,33 @@ import Testing
         }
     }
 
+    @Test("What a publisher did wrong in its headers does not cost the consumer its connection")
+    func publishedHeaders() throws {
+        func nested(_ depth: Int) -> [UInt8] {
+            (0..<depth).reduce([UInt8(ascii: "V")]) { inner, _ in
+                [UInt8(ascii: "F")] + withUnsafeBytes(of: UInt32(inner.count + 1).bigEndian) { Array($0) } + [0] + inner
+            }
+        }
+        for value in [nested(33), nested(2000), [UInt8(ascii: "U"), 0, 0], [UInt8(ascii: "S"), 9, 9, 9, 9]] {
+            let properties: [UInt8] =
+                [0x20, 0] + withUnsafeBytes(of: UInt32(value.count + 1).bigEndian) { Array($0) } + [0] + value
+            let payload = [0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0] + properties
+            let header = try payload.withUnsafeBytes { try ContentHeader(decoding: $0) }
+            let table = try #require(header.properties.headers)
+            #expect(!table.isReadable && table.isEmpty && table.fields.isEmpty && table[""] == nil)
+            #expect(table == header.properties.headers && table != [:])
+            var again: [UInt8] = []
+            try header.properties.encode(into: &again)
+            #expect(again == properties)
+            // Inside another table it would break the limit, and is refused.
+            #expect(throws: FrameError.self) { try FieldTable([("t", .table(table))]).encode(into: &again) }
+        }
+        let flags = try ([0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3] as [UInt8]).withUnsafeBytes {
+            try ContentHeader(decoding: $0)
+        }
+        #expect(flags == ContentHeader(bodySize: 0, properties: BasicProperties()))
+    }
+
     @Test("All fourteen properties survive encoding and decoding")
     func properties() throws {
         for properties in [BasicProperties(), .full] {

@@ -197,7 +197,7 @@ import Testing
     private static func keeper() throws -> ConnectionKeeper {
         // A port on which nobody listens.
         ConnectionKeeper(
-            uri: try AMQPURI("amqp://user:secret@127.0.0.1:1/"),
+            uris: [try AMQPURI("amqp://user:secret@127.0.0.1:1/")],
             options: AMQPConnection.Options(),
             policy: ReconnectPolicy(),
             logger: .silent

@@ -54,7 +54,7 @@ extension AMQPConsumer {
         var texts: [String] = []
         while texts.count < count, let delivery = try await next() {
             texts.append(delivery.text)
-            channel.acknowledge(delivery.tag)
+            try channel.acknowledge(delivery.tag)
         }
         return texts
     }

@@ -24,7 +24,7 @@ try await withBroker { connection in
         // A full queue may refuse instead of dropping its oldest message.
         let full = try await channel.declareQueue(
             exclusive: true,
-            arguments: ["x-max-length": 1, "x-overflow": "reject-publish"]
+            arguments: QueueArguments(maxLength: 1, overflow: .rejectPublish)
         ).name
         for number in 1...2 {
             do {

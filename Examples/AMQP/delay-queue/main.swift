@@ -11,11 +11,7 @@ try await withBroker { connection in
         for delay in [Duration.milliseconds(100), .milliseconds(500)] {
             delayQueues[delay] = try await channel.declareQueue(
                 exclusive: true,
-                arguments: [
-                    "x-message-ttl": .init(Int64(delay / .milliseconds(1))),
-                    "x-dead-letter-exchange": "",
-                    "x-dead-letter-routing-key": .string(orders),
-                ]
+                arguments: QueueArguments(messageTTL: delay, deadLetterExchange: "", deadLetterRoutingKey: orders)
             ).name
         }
 

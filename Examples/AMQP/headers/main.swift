@@ -4,17 +4,14 @@ import AMQPExampleSupport
 try await withBroker { connection in
     try await connection.withChannel { channel in
         let documents = uniqueName("documents")
-        try await channel.declareExchange(documents, type: "headers", autoDelete: true)
+        try await channel.declareExchange(documents, type: .headers, autoDelete: true)
 
         let all = try await channel.declareQueue(exclusive: true).name
         let wanted: FieldTable = ["format": "pdf", "pages": 1]
-        var arguments = wanted
-        arguments["x-match"] = "all"
-        try await channel.bindQueue(all, to: documents, routingKey: "", arguments: arguments)
+        try await channel.bindQueue(all, to: documents, routingKey: "", arguments: .matchingAll(wanted))
 
         let any = try await channel.declareQueue(exclusive: true).name
-        arguments["x-match"] = "any"
-        try await channel.bindQueue(any, to: documents, routingKey: "", arguments: arguments)
+        try await channel.bindQueue(any, to: documents, routingKey: "", arguments: .matchingAny(wanted))
 
         let samples: [(name: String, headers: FieldTable)] = [
             ("letter", ["format": "pdf", "pages": 1, "language": "de"]),

@@ -3,7 +3,7 @@ import AMQPExampleSupport
 
 try await withBroker { connection in
     try await connection.withChannel { channel in
-        let queue = try await channel.declareQueue(exclusive: true, arguments: ["x-max-priority": 10]).name
+        let queue = try await channel.declareQueue(exclusive: true, arguments: QueueArguments(maxPriority: 10)).name
         let mail: [(String, UInt8?)] = [("newsletter", nil), ("invoice", 5), ("alarm", 9), ("receipt", 5)]
         for (text, priority) in mail {
             try await channel.publish(AMQPMessage(text, routingKey: queue) { $0.priority = priority })

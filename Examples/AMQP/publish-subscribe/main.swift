@@ -11,7 +11,7 @@ func subscribe(to exchange: String, on channel: AMQPChannel) async throws -> AMQ
 try await withBroker { connection in
     try await connection.withChannel { channel in
         let news = uniqueName("news")
-        try await channel.declareExchange(news, type: "fanout", autoDelete: true)
+        try await channel.declareExchange(news, type: .fanout, autoDelete: true)
 
         // A fan-out exchange keeps nothing: what is published before anyone subscribes is gone, or comes back.
         do {

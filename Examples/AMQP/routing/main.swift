@@ -4,7 +4,7 @@ import AMQPExampleSupport
 try await withBroker { connection in
     try await connection.withChannel { channel in
         let logs = uniqueName("logs")
-        try await channel.declareExchange(logs, type: "direct", autoDelete: true)
+        try await channel.declareExchange(logs, type: .direct, autoDelete: true)
 
         let file = try await channel.declareQueue(exclusive: true).name
         try await channel.bindQueue(file, to: logs, routingKey: "error")

@@ -12,7 +12,7 @@ try await connection.withChannel { channel in
     let consumer = try await channel.consume(queue, prefetch: 32)
     while let delivery = try await consumer.next() {
         print("received: \(String(decoding: delivery.body, as: UTF8.self))")
-        channel.acknowledge(delivery.tag)
+        try channel.acknowledge(delivery.tag)
         try await consumer.cancel()
     }
 }

@@ -5,7 +5,7 @@ try await withBroker { connection in
     try await connection.withChannel { channel in
         let queue = try await channel.declareQueue(
             exclusive: true,
-            arguments: ["x-single-active-consumer": true]
+            arguments: QueueArguments(singleActiveConsumer: true)
         ).name
 
         let standby = try await connection.withChannel { first in

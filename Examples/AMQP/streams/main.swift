@@ -6,7 +6,7 @@ try await withBroker { connection in
         let stream = uniqueName("stream")
         _ = try await channel.declareQueue(
             stream,
-            arguments: ["x-queue-type": "stream", "x-max-length-bytes": 10_000_000]
+            arguments: QueueArguments(type: .stream, maxLengthOctets: 10_000_000)
         )
         try await channel.publish((0..<5).map { "event \($0)" }, routingKey: stream)
 
@@ -19,7 +19,7 @@ try await withBroker { connection in
             )
             var events: [String] = []
             while let delivery = try await reader.next() {
-                channel.acknowledge(delivery.tag)
+                try channel.acknowledge(delivery.tag)
                 events.append(delivery.text)
                 if delivery.properties.streamOffset == 4 { break }
             }

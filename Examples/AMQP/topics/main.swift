@@ -4,7 +4,7 @@ import AMQPExampleSupport
 try await withBroker { connection in
     try await connection.withChannel { channel in
         let readings = uniqueName("readings")
-        try await channel.declareExchange(readings, type: "topic", autoDelete: true)
+        try await channel.declareExchange(readings, type: .topic, autoDelete: true)
 
         // A star stands for exactly one word, a hash for any number of words, none included.
         let patterns = ["*.temperature", "cellar.#", "#", "cellar.temperature"]

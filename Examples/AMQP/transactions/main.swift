@@ -25,7 +25,7 @@ try await withBroker { connection in
             // Taking an order and writing its invoice: both, or neither.
             guard let order = try await channel.get(orders) else { return }
             try await channel.publishUnconfirmed(AMQPMessage("invoice for \(order.text)", routingKey: invoices))
-            channel.acknowledge(order.tag)
+            try channel.acknowledge(order.tag)
             try await channel.rollback()
             // What a rollback puts back on loan is still this channel's.
             try await channel.recover()
@@ -33,7 +33,7 @@ try await withBroker { connection in
 
             guard let again = try await channel.get(orders) else { return }
             try await channel.publishUnconfirmed(AMQPMessage("invoice for \(again.text)", routingKey: invoices))
-            channel.acknowledge(again.tag)
+            try channel.acknowledge(again.tag)
             try await channel.commit()
             print("committed: \(try await count(orders, invoices, on: observer))")
         }

@@ -21,12 +21,12 @@ func share(prefetch: UInt16, on channel: AMQPChannel) async throws -> (fast: Int
         for await (worker, job) in handedOut {
             jobs[worker, default: 0] += 1
             switch worker {
-            case .fast: channel.acknowledge(job.tag)
+            case .fast: try channel.acknowledge(job.tag)
             case .slow: unfinished.append(job)
             }
             if jobs.values.reduce(0, +) == 10 { break }
         }
-        for job in unfinished { channel.acknowledge(job.tag) }
+        for job in unfinished { try channel.acknowledge(job.tag) }
         try await slow.cancel()
         try await fast.cancel()
         try await group.waitForAll()

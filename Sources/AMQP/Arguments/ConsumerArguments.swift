@@ -2,21 +2,33 @@
 ///
 /// A dictionary literal works as well; its fields are sent as they are, unchecked, as those of ``other``.
 public struct ConsumerArguments: Hashable, Sendable {
-    /// `x-priority`: consumers of higher priority get messages first, others only while those are busy.
+    /// Consumers of higher priority get messages first, others only while those are busy.
+    ///
+    /// On the wire: `x-priority`.
     ///
     /// Any number; zero unless given.
     public var priority: Int?
-    /// `x-stream-offset`: where to begin in a stream; unless given, with what is published from now on.
+    /// Where to begin in a stream; unless given, with what is published from now on.
+    ///
+    /// On the wire: `x-stream-offset`.
     ///
     /// A consumer of a stream needs a prefetch of at least one, and acknowledgements.
     public var streamOffset: StreamOffset?
-    /// `x-stream-filter`: values of which a message of a stream must carry one; 3.13 and later.
+    /// Values of which a message of a stream must carry one; 3.13 and later.
+    ///
+    /// On the wire: `x-stream-filter`.
     public var streamFilter: [String]
-    /// `x-stream-match-unfiltered`: whether messages that carry no filter value come, too.
+    /// Whether messages that carry no filter value come, too.
+    ///
+    /// On the wire: `x-stream-match-unfiltered`.
     public var streamMatchUnfiltered: Bool?
-    /// `x-consumer-timeout`: how long a delivery may stay unsettled, in whole milliseconds; 4.3 and later.
+    /// How long a delivery may stay unsettled, in whole milliseconds; 4.3 and later.
+    ///
+    /// On the wire: `x-consumer-timeout`.
     public var consumerTimeout: Duration?
-    /// `x-cancel-on-ha-failover`: whether the failover of a mirrored queue cancels the consumer; before 4.0 only.
+    /// Whether the failover of a mirrored queue cancels the consumer; before 4.0 only.
+    ///
+    /// On the wire: `x-cancel-on-ha-failover`.
     public var cancelOnFailover: Bool?
     /// Fields without a property here; sent as they are.
     public var other: FieldTable

@@ -30,11 +30,15 @@ public struct ExchangeType: RawRepresentable, Hashable, Sendable, ExpressibleByS
 ///
 /// A dictionary literal works as well; its fields are sent as they are, unchecked, as those of ``other``.
 public struct ExchangeArguments: Hashable, Sendable {
-    /// `alternate-exchange`: where messages go that this exchange can route nowhere.
+    /// Where messages go that this exchange can route nowhere.
+    ///
+    /// On the wire: `alternate-exchange`.
     ///
     /// A mandatory message that the alternate exchange takes is not returned.
     public var alternateExchange: String?
-    /// `x-delayed-type`: how an exchange of type ``ExchangeType/delayedMessage`` routes once the delay is over.
+    /// How an exchange of type ``ExchangeType/delayedMessage`` routes once the delay is over.
+    ///
+    /// On the wire: `x-delayed-type`.
     public var delayedType: ExchangeType?
     /// Fields without a property here; sent as they are.
     public var other: FieldTable

@@ -66,53 +66,101 @@ public struct QueueArguments: Hashable, Sendable {
         case returned
     }
 
-    /// `x-queue-type`
+    /// How the queue keeps its messages.
+    ///
+    /// On the wire: `x-queue-type`.
     public var type: QueueType?
-    /// `x-message-ttl`: how long a message stays at most, in whole milliseconds. Not on streams.
+    /// How long a message stays at most, in whole milliseconds.
+    ///
+    /// On the wire: `x-message-ttl`. Not on streams.
     public var messageTTL: Duration?
-    /// `x-expires`: how long the queue outlives its last use, in whole milliseconds, at least one. Not on streams.
+    /// How long the queue outlives its last use, in whole milliseconds, at least one.
+    ///
+    /// On the wire: `x-expires`. Not on streams.
     public var expires: Duration?
-    /// `x-max-length`: messages that are kept, at least one. Not on streams.
+    /// Messages that are kept, at least one.
+    ///
+    /// On the wire: `x-max-length`. Not on streams.
     public var maxLength: Int?
-    /// `x-max-length-bytes`: octets of bodies that are kept, at least one.
+    /// Octets of bodies that are kept, at least one.
+    ///
+    /// On the wire: `x-max-length-bytes`.
     public var maxLengthOctets: Int?
-    /// `x-overflow`. Not on streams.
+    /// What happens to messages that a full queue has no room for.
+    ///
+    /// On the wire: `x-overflow`. Not on streams.
     public var overflow: Overflow?
-    /// `x-dead-letter-exchange`: where rejected, expired and crowded-out messages go; empty for the default exchange.
+    /// Where rejected, expired and crowded-out messages go; empty for the default exchange.
+    ///
+    /// On the wire: `x-dead-letter-exchange`.
     public var deadLetterExchange: String?
-    /// `x-dead-letter-routing-key`: in place of the message's own; needs ``deadLetterExchange``.
+    /// The routing key of dead letters, in place of the message's own; needs ``deadLetterExchange``.
+    ///
+    /// On the wire: `x-dead-letter-routing-key`.
     public var deadLetterRoutingKey: String?
-    /// `x-dead-letter-strategy`. Quorum queues only.
+    /// How surely dead letters arrive.
+    ///
+    /// On the wire: `x-dead-letter-strategy`. Quorum queues only.
     public var deadLetterStrategy: DeadLetterStrategy?
-    /// `x-max-priority`: 1 through 255, each priority costs; 10 are many. Classic queues only.
+    /// 1 through 255, each priority costs; 10 are many.
+    ///
+    /// On the wire: `x-max-priority`. Classic queues only.
     public var maxPriority: Int?
-    /// `x-single-active-consumer`: one consumer at a time gets messages, the others stand by. Not on streams.
+    /// One consumer at a time gets messages, the others stand by.
+    ///
+    /// On the wire: `x-single-active-consumer`. Not on streams.
     public var singleActiveConsumer: Bool?
-    /// `x-delivery-limit`: how often a message may come back before it is dead-lettered or dropped. Quorum only.
+    /// How often a message may come back before it is dead-lettered or dropped.
+    ///
+    /// On the wire: `x-delivery-limit`. Quorum only.
     public var deliveryLimit: Int?
-    /// `x-consumer-timeout`: how long a delivery may stay unsettled, in whole milliseconds; 3.12 and later.
+    /// How long a delivery may stay unsettled, in whole milliseconds; 3.12 and later.
+    ///
+    /// On the wire: `x-consumer-timeout`.
     public var consumerTimeout: Duration?
-    /// `x-delayed-retry-type`. Quorum queues only.
+    /// Which deliveries that come back wait before they are delivered again.
+    ///
+    /// On the wire: `x-delayed-retry-type`. Quorum queues only.
     public var delayedRetry: DelayedRetry?
-    /// `x-delayed-retry-min`: the wait before the first retry, in whole milliseconds. Quorum queues only.
+    /// The wait before the first retry, in whole milliseconds.
+    ///
+    /// On the wire: `x-delayed-retry-min`. Quorum queues only.
     public var delayedRetryMinimum: Duration?
-    /// `x-delayed-retry-max`: the longest wait before a retry, in whole milliseconds. Quorum queues only.
+    /// The longest wait before a retry, in whole milliseconds.
+    ///
+    /// On the wire: `x-delayed-retry-max`. Quorum queues only.
     public var delayedRetryMaximum: Duration?
-    /// `x-quorum-initial-group-size`: replicas of a quorum queue, at least one.
+    /// Replicas of a quorum queue, at least one.
+    ///
+    /// On the wire: `x-quorum-initial-group-size`.
     public var quorumInitialGroupSize: Int?
-    /// `x-queue-leader-locator`. Quorum queues and streams.
+    /// How the node of the new queue's leader is chosen.
+    ///
+    /// On the wire: `x-queue-leader-locator`. Quorum queues and streams.
     public var leaderLocator: LeaderLocator?
-    /// `x-max-age`: how long a stream keeps messages, in whole seconds, at least one.
+    /// How long a stream keeps messages, in whole seconds, at least one.
+    ///
+    /// On the wire: `x-max-age`.
     public var maxAge: Duration?
-    /// `x-stream-max-segment-size-bytes`: octets of one file of a stream, at most 3,000,000,000.
+    /// Octets of one file of a stream, at most 3,000,000,000.
+    ///
+    /// On the wire: `x-stream-max-segment-size-bytes`.
     public var streamMaxSegmentOctets: Int?
-    /// `x-stream-filter-size-bytes`: octets of a stream's filter, 16 through 255; 3.13 and later.
+    /// Octets of a stream's filter, 16 through 255; 3.13 and later.
+    ///
+    /// On the wire: `x-stream-filter-size-bytes`.
     public var streamFilterOctets: Int?
-    /// `x-initial-cluster-size`: replicas of a stream, at least one.
+    /// Replicas of a stream, at least one.
+    ///
+    /// On the wire: `x-initial-cluster-size`.
     public var initialClusterSize: Int?
-    /// `x-queue-mode`. Classic queues only.
+    /// Where the queue keeps its messages.
+    ///
+    /// On the wire: `x-queue-mode`. Classic queues only.
     public var mode: Mode?
-    /// `x-queue-version`: 1 or 2. Classic queues only.
+    /// The version of the queue's storage, 1 or 2.
+    ///
+    /// On the wire: `x-queue-version`. Classic queues only.
     public var version: Int?
     /// Fields without a property here; sent as they are.
     public var other: FieldTable

@@ -50,26 +50,34 @@ extension AMQPChannel {
     /// Settles a delivery as done.
     ///
     /// Callable from any thread; returns at once. Acknowledgements leave within a millisecond or two, or as soon as a
-    /// quarter of the prefetch has gathered, contiguous ones as a single frame; rejections leave at once. A tag of
-    /// another channel, of one that is closed, or one already settled, is ignored: such a
-    /// delivery has gone back to its queue, or is done with.
-    public func acknowledge(_ tag: DeliveryTag) {
-        settle(tag, as: .acknowledge)
+    /// quarter of the prefetch has gathered, contiguous ones as a single frame; rejections leave at once. A tag that is
+    /// settled already is ignored.
+    ///
+    /// - Throws: ``AMQPError`` `.staleDelivery` for a tag of another channel, or of one that is closed: such a delivery
+    ///   has gone back to its queue.
+    public func acknowledge(_ tag: DeliveryTag) throws(AMQPError) {
+        try settle(tag, as: .acknowledge)
     }
 
     /// Gives a delivery back to its queue, or drops it: to the dead-letter exchange, if the queue has one.
-    public func reject(_ tag: DeliveryTag, requeue: Bool) {
-        settle(tag, as: .reject(requeue: requeue))
+    ///
+    /// - Throws: As ``acknowledge(_:)``.
+    public func reject(_ tag: DeliveryTag, requeue: Bool) throws(AMQPError) {
+        try settle(tag, as: .reject(requeue: requeue))
     }
 
     /// The same as ``reject(_:requeue:)`` with RabbitMQ's own method.
-    public func nack(_ tag: DeliveryTag, requeue: Bool) {
-        settle(tag, as: .nack(requeue: requeue))
+    ///
+    /// - Throws: As ``acknowledge(_:)``.
+    public func nack(_ tag: DeliveryTag, requeue: Bool) throws(AMQPError) {
+        try settle(tag, as: .nack(requeue: requeue))
     }
 
-    private func settle(_ tag: DeliveryTag, as settlement: AckCoalescer.Settlement) {
-        guard tag.instance == instance else { return }
-        if mailbox.settle(tag.number, as: settlement) { wake() }
+    private func settle(_ tag: DeliveryTag, as settlement: AckCoalescer.Settlement) throws(AMQPError) {
+        guard tag.instance == instance, let mustWake = mailbox.settle(tag.number, as: settlement) else {
+            throw .stale(tag)
+        }
+        if mustWake { wake() }
     }
 }
 
@@ -98,7 +106,10 @@ extension AMQPConnection {
             needsAcknowledgement: !noAck,
             takesDirectReplies: queue == "amq.rabbitmq.reply-to"
         )
-        if !noAck { begin(.basicQos(.init(prefetchSize: 0, prefetchCount: prefetch)), nil, on: core) }
+        if !noAck {
+            begin(.basicQos(.init(prefetchSize: 0, prefetchCount: prefetch)), nil, on: core)
+            beginChannelLimit(on: core)
+        }
         do throws(AMQPError) {
             let consume = Method.BasicConsume(
                 queue: queue,

@@ -15,8 +15,7 @@ extension AMQPChannel {
     /// - Throws: ``AMQPError``, if the channel ends or does not answer in time.
     /// - SeeAlso: AMQP 0-9-1 `basic.qos`; RabbitMQ reads `global = false` as "per consumer".
     public func setPrefetch(_ prefetch: UInt16, scope: PrefetchScope = .consumer) async throws(AMQPError) {
-        let qos = Method.BasicQos(prefetchSize: 0, prefetchCount: prefetch, isGlobal: scope == .channel)
-        _ = try await connection.call(.basicQos(qos), on: self)
+        try await connection.setPrefetch(prefetch, scope, on: self)
     }
 
     /// Turns confirmations on, which the first confirmed publish does by itself.
@@ -89,6 +88,32 @@ extension AMQPChannel {
 }
 
 extension AMQPConnection {
+    func setPrefetch(
+        _ prefetch: UInt16,
+        _ scope: AMQPChannel.PrefetchScope,
+        on channel: AMQPChannel
+    ) async throws(AMQPError) {
+        let core = try core(of: channel)
+        switch scope {
+        case .channel:
+            core.channelPrefetch = prefetch
+            _ = try await call(.basicQos(.init(prefetchSize: 0, prefetchCount: prefetch, isGlobal: true)), on: core)
+        case .consumer:
+            _ = try await call(.basicQos(.init(prefetchSize: 0, prefetchCount: prefetch)), on: core)
+            beginChannelLimit(on: core)
+        }
+    }
+
+    /// Sets the channel's own limit again, which RabbitMQ lifts whenever a consumer's is set.
+    func beginChannelLimit(on core: ChannelCore) {
+        guard core.channelPrefetch > 0 else { return }
+        begin(
+            .basicQos(.init(prefetchSize: 0, prefetchCount: core.channelPrefetch, isGlobal: true)),
+            nil,
+            on: core
+        )
+    }
+
     func selectConfirms(on channel: AMQPChannel) async throws(AMQPError) {
         let core = try core(of: channel)
         guard !core.isTransactional else { throw .mode("is transactional, and does not confirm", core.number) }

@@ -23,6 +23,11 @@ public final class AMQPChannel: Sendable {
     /// Why the channel is closed, once it is.
     public var closeReason: AMQPError? { mailbox.closeReason }
 
+    /// Calls back once when the channel is closed, or at once if it is; the callback must not block.
+    func onClose(_ body: @escaping @Sendable (AMQPError) -> Void) {
+        mailbox.onClose(body)
+    }
+
     /// Closes the channel: settlements already asked for are sent first.
     ///
     /// What still runs on it fails with `.closed`.

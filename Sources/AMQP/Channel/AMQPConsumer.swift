@@ -35,6 +35,13 @@ public final class AMQPConsumer: Sendable {
         inbox.takeAvailable(maximum)
     }
 
+    /// Calls back once when the consumer ends, with an error unless in order; or at once if it has.
+    ///
+    /// The callback must not block.
+    func onEnd(_ body: @escaping @Sendable (AMQPError?) -> Void) {
+        inbox.onEnd(body)
+    }
+
     /// Stops the flow of deliveries.
     ///
     /// What has arrived can still be taken, and must be settled, or goes back when the channel closes.

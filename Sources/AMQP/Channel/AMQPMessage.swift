@@ -29,7 +29,7 @@ public struct AMQPMessage: Sendable {
 
 /// The number of a delivery on its channel.
 ///
-/// Means nothing on another one, where it is ignored.
+/// Means nothing on another one, which refuses it.
 public struct DeliveryTag: Hashable, Sendable {
     package let number: UInt64
     /// Which channel, unique in the process: numbers of channels are reused, and a late tag must not hit a successor.

@@ -16,6 +16,7 @@ final class ChannelMailbox: Sendable {
         /// Acknowledgements to collect before the loop is woken: one, unless it looks soon by itself.
         var patience = 1
         var closed: AMQPError?
+        var closeCallbacks: [@Sendable (AMQPError) -> Void] = []
         var onReturn: (@Sendable (ReturnedMessage, AMQPMessage) -> Void)?
 
         mutating func mustSchedule() -> Bool {
@@ -26,10 +27,10 @@ final class ChannelMailbox: Sendable {
 
     private let state = Mutex(State())
 
-    /// - Returns: Whether the caller must wake the loop.
-    func settle(_ tag: UInt64, as settlement: AckCoalescer.Settlement) -> Bool {
+    /// - Returns: Whether the caller must wake the loop; `nil` if the channel is closed.
+    func settle(_ tag: UInt64, as settlement: AckCoalescer.Settlement) -> Bool? {
         state.withLock { state in
-            guard state.closed == nil else { return false }
+            guard state.closed == nil else { return nil }
             state.contents.settlements.append((tag, settlement))
             // What goes back to its queue is somebody else's work: at once.
             if case .acknowledge = settlement, state.contents.settlements.count < state.patience { return false }
@@ -75,11 +76,22 @@ final class ChannelMailbox: Sendable {
 
     /// Refuses everything from here on.
     func close(_ error: AMQPError) -> Contents {
-        state.withLock { state in
+        let (contents, callbacks) = state.withLock { state in
             if state.closed == nil { state.closed = error }
-            defer { state.contents = Contents() }
-            return state.contents
+            defer { (state.contents, state.closeCallbacks) = (Contents(), []) }
+            return (state.contents, state.closeCallbacks)
         }
+        for callback in callbacks { callback(error) }
+        return contents
+    }
+
+    /// Calls back once when the channel is closed, or at once if it is; the callback must not block.
+    func onClose(_ body: @escaping @Sendable (AMQPError) -> Void) {
+        let closed = state.withLock { state in
+            if state.closed == nil { state.closeCallbacks.append(body) }
+            return state.closed
+        }
+        if let closed { body(closed) }
     }
 
     func onReturn(_ body: @escaping @Sendable (ReturnedMessage, AMQPMessage) -> Void) {

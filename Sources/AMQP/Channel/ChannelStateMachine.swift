@@ -11,8 +11,9 @@ package struct ChannelStateMachine: Sendable {
         case complete(CallID, with: Method)
         case consumerCancelled(tag: String)
         case flow(isActive: Bool, send: Method)
-        /// The channel is gone: the calls fail with the error, the number is free again.
-        case closed(AMQPError, failing: [CallID], send: Method?)
+        /// The channel is gone: the calls fail with the error, the number is free again. Those to be spared were not
+        /// made, for a fault that is not theirs.
+        case closed(AMQPError, failing: [CallID], sparing: [CallID], send: Method?)
         /// The call cannot be made.
         case refuse(CallID, AMQPError)
         /// The connection must be closed for this.
@@ -130,7 +131,7 @@ package struct ChannelStateMachine: Sendable {
             state = .open
             return answer(method)
         case (.opening, .channelClose(let close)), (.open, .channelClose(let close)):
-            return end(AMQPError(channelClose: close, channel: number), send: .channelCloseOk)
+            return end(AMQPError(channelClose: close, channel: number), becauseOf: close, send: .channelCloseOk)
         case (.closing(let reason, isCrossed: false), .channelClose):
             // Both sides closed at once: each answers the other, and ours is still to come.
             state = .closing(reason, isCrossed: true)
@@ -159,15 +160,34 @@ package struct ChannelStateMachine: Sendable {
     }
 
     private mutating func answer(_ method: Method) -> Action {
-        guard let call = calls.first, call.isAnswered(by: method) else {
+        // RabbitMQ's queues answer a consume by themselves, so that later calls, and consumes of other queues, may be
+        // answered before it.
+        var isInOrder = true
+        let call = calls.removeFirst { call in
+            defer { isInOrder = isInOrder && call.consumerTag != nil }
+            return isInOrder && call.isAnswered(by: method)
+        }
+        guard let call else {
             return .violation(.unexpectedMethod("\(method.name) answers no call on channel \(number)"))
         }
-        _ = calls.popFirst()
         return .complete(call.id, with: method)
     }
 
-    private mutating func end(_ error: AMQPError, send: Method?) -> Action {
+    private mutating func end(
+        _ error: AMQPError,
+        becauseOf close: Method.ChannelClose? = nil,
+        send: Method?
+    ) -> Action {
         state = .closed(error)
-        return .closed(error, failing: calls.removeAll().map(\.id), send: send)
+        var failing = calls.removeAll()
+        var spared: [Call] = []
+        // The first call of the kind that the server names is to blame; those before it have been answered.
+        if let close, close.classID != 0 {
+            spared = failing.filter { ($0.classID, $0.methodID) != (close.classID, close.methodID) }
+            failing.removeAll { ($0.classID, $0.methodID) != (close.classID, close.methodID) }
+            spared += failing.dropFirst()
+            failing = Array(failing.prefix(1))
+        }
+        return .closed(error, failing: failing.map(\.id), sparing: spared.map(\.id), send: send)
     }
 }

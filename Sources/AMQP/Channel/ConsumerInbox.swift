@@ -9,12 +9,20 @@ final class ConsumerInbox: Sendable {
         var waiters = RingBuffer<Waiter<AMQPDelivery?>>()
         var end: End?
         var isPausing = false
+        var onEnd: (@Sendable (AMQPError?) -> Void)?
     }
 
     /// How a consumer ends: what has arrived is still handed out before an orderly end.
     private enum End: Sendable {
         case finished
         case failed(AMQPError)
+
+        var error: AMQPError? {
+            switch self {
+            case .finished: nil
+            case .failed(let error): error
+            }
+        }
     }
 
     enum Appended: Sendable {
@@ -83,15 +91,25 @@ final class ConsumerInbox: Sendable {
     }
 
     private func end(_ end: End, discarding: Bool) {
-        let (waiters, wasPausing) = state.withLock { state in
+        let (waiters, wasPausing, onEnd) = state.withLock { state in
             if discarding { _ = state.deliveries.removeAll() }
             if discarding || state.end == nil { state.end = end }
-            defer { state.isPausing = false }
-            return (state.waiters.removeAll(), state.isPausing)
+            defer { (state.isPausing, state.onEnd) = (false, nil) }
+            return (state.waiters.removeAll(), state.isPausing, state.onEnd)
         }
+        onEnd?(end.error)
         // Nothing more comes, so the connection need not hold back for this consumer.
         if wasPausing { resume() }
         for waiter in waiters { waiter.finish(Self.outcome(end)) }
+    }
+
+    /// Calls back once at the end, or at once after it.
+    func onEnd(_ body: @escaping @Sendable (AMQPError?) -> Void) {
+        let end = state.withLock { state in
+            if state.end == nil { state.onEnd = body }
+            return state.end
+        }
+        if let end { body(end.error) }
     }
 
     private static func outcome(_ end: End) -> Result<AMQPDelivery?, AMQPError> {

@@ -53,7 +53,8 @@ extension AMQPConnection {
 
     func core(of channel: AMQPChannel) throws(AMQPError) -> ChannelCore {
         guard let core = channels[channel.number], core.instance == channel.instance else {
-            throw channel.mailbox.closeReason ?? AMQPError(.closed, "channel \(channel.number) is closed")
+            throw channel.mailbox.closeReason?.endingOthers(on: channel.number)
+                ?? AMQPError(.closed, "channel \(channel.number) is closed")
         }
         return core
     }
@@ -115,11 +116,14 @@ extension AMQPConnection {
             guard mayAnswer() else { return }
             send(answer, on: core.number)
             pump(core)
-        case .closed(let error, let calls, let answer):
+        case .closed(let error, let calls, let spared, let answer):
             if let answer { send(answer, on: core.number) }
             channels.removeValue(forKey: core.number)
-            for call in calls { core.calls.removeValue(forKey: call)?.finish(.failure(error)) }
+            // First, so that who hears of a failed call finds the channel closed.
             fail(core, error)
+            for call in calls { core.calls.removeValue(forKey: call)?.finish(.failure(error)) }
+            let interrupted = error.endingOthers(on: core.number)
+            for call in spared { core.calls.removeValue(forKey: call)?.finish(.failure(interrupted)) }
         case .refuse(let call, let error):
             core.calls.removeValue(forKey: call)?.finish(.failure(error))
         case .violation(let error):

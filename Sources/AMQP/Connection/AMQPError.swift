@@ -10,6 +10,7 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
             case connectionLost, connectionClosed, heartbeatMissed, closed, protocolViolation, channelClosed, notFound
             case resourceLocked, preconditionFailed, channelLimit, nacked, returned, blocked, bodyTooLarge
             case consumerCancelled, invalidArgument, cancelled, channelMode, remoteFailure
+            case staleDelivery, recovering
         }
         private let raw: Raw
 
@@ -67,6 +68,10 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
         public static let cancelled = Code(raw: .cancelled)
         /// The server of a call failed and said so; ``AMQPError/rpcFailure`` is what it said.
         public static let remoteFailure = Code(raw: .remoteFailure)
+        /// The delivery came over a channel that is gone, or another one: the broker delivers its message again.
+        public static let staleDelivery = Code(raw: .staleDelivery)
+        /// There is no connection now, and the call cannot wait for the next one.
+        public static let recovering = Code(raw: .recovering)
 
         /// The code's name.
         public var description: String { raw.rawValue }
@@ -110,6 +115,11 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
 
     /// The code and the message on one line.
     public var description: String { "\(code): \(message)" }
+
+    static func stale(_ tag: DeliveryTag) -> AMQPError {
+        let text = "delivery \(tag.number) did not come over this channel as it is now; the broker delivers it again"
+        return AMQPError(.staleDelivery, text)
+    }
 
     /// The same failure as seen by a publish that had been sent, or had not.
     func publishing(wasSent: Bool) -> AMQPError {
@@ -182,6 +192,12 @@ extension AMQPError {
             default: .unreachable
             }
         self.init(code, error.message, underlying: error)
+    }
+
+    /// What the end of a channel means to calls on it that are not to blame.
+    func endingOthers(on channel: UInt16) -> AMQPError {
+        guard replyCode != nil, code != .connectionClosed else { return self }
+        return AMQPError(.channelClosed, "channel \(channel) ended before the call: \(message)", underlying: self)
     }
 
     /// What the loss of the stream means on an open connection.

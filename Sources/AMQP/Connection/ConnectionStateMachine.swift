@@ -291,13 +291,16 @@ package struct ConnectionStateMachine: Sendable {
         )
         let text = "\(reply)"
         // RabbitMQ's answer does not tell this most common reason.
+        let isUser = mechanism?.mechanism != AMQPLogin.external.mechanism
+        let who = isUser ? "\"\(login.user)\"" : "the client certificate's user"
         let hint =
-            login.user == "guest" ? "; brokers let the user guest in from loopback addresses only, by default" : ""
+            isUser && login.user == "guest"
+            ? "; brokers let the user guest in from loopback addresses only, by default" : ""
         return switch (state, close.replyCode) {
         case (.awaitingTune, 403), (.awaitingOpenOk, 403):
             AMQPError(
                 .accessRefused,
-                "\(peer) refused \"\(login.user)\": \(text)\(hint)",
+                "\(peer) refused \(who): \(text)\(hint)",
                 replyCode: close.replyCode,
                 reply: reply
             )

@@ -127,11 +127,11 @@ public final class RPCServer: Sendable {
         let isClaimed: Bool
         do throws(AMQPError) {
             isClaimed = try await reply(to: delivery, &outcome, on: channel)
+            try channel.acknowledge(delivery.tag)
         } catch {
             // Cancelled, or the channel is gone: the request goes back to its queue.
             return
         }
-        channel.acknowledge(delivery.tag)
         state.withLock { state in
             switch outcome {
             case .success: state.statistics.answered += 1

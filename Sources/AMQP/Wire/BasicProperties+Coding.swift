@@ -20,15 +20,11 @@ extension BasicProperties {
 
         var mask: UInt16 { 1 << rawValue }
 
-        /// Passes over the value of this property, checking all that decoding it relies on.
-        private func validate(_ cursor: inout Cursor) throws(FrameError) {
-            switch self {
-            case .headers: try FieldTable.validate(cursor.longOctets(), depth: 1)
-            case .deliveryMode, .priority, .timestamp, .contentType, .contentEncoding, .correlationID, .replyTo,
-                .expiration, .messageID, .type, .userID, .appID, .clusterID:
-                try skip(&cursor)
-            }
-        }
+        /// Bits that belong to no property.
+        ///
+        /// A broker hands them on as they were published, so they must not cost the consumer its connection; values
+        /// behind them would, as octets left over.
+        static let unused: UInt16 = 3
 
         private func skip(_ cursor: inout Cursor) throws(FrameError) {
             switch self {
@@ -41,14 +37,11 @@ extension BasicProperties {
             }
         }
 
-        /// Checks flags and list from the wire, allocating nothing.
+        /// Checks flags and list from the wire, allocating nothing; headers are checked where they are looked at.
         static func validate(_ octets: UnsafeRawBufferPointer) throws(FrameError) {
             var cursor = Cursor(octets)
-            let flags = try cursor.uint16()
-            // The class defines 14 properties; any further flag would announce a value of unknown type.
-            guard flags & 3 == 0 else { throw .unknownProperties }
-            var rest = flags
-            while let flag = first(of: &rest) { try flag.validate(&cursor) }
+            var flags = try cursor.uint16() & ~unused
+            while let flag = first(of: &flags) { try flag.skip(&cursor) }
             try cursor.end()
         }
 
@@ -90,7 +83,7 @@ extension BasicProperties.Fields {
         func has(_ flag: BasicProperties.Flag) -> Bool { flags & flag.mask != 0 }
         if has(.contentType) { contentType = try cursor.shortString() }
         if has(.contentEncoding) { contentEncoding = try cursor.shortString() }
-        if has(.headers) { headers = FieldTable(validated: try cursor.longOctets()) }
+        if has(.headers) { headers = try FieldTable(publishedIn: &cursor) }
         if has(.deliveryMode) { deliveryMode = try cursor.uint8() }
         if has(.priority) { priority = try cursor.uint8() }
         if has(.correlationID) { correlationID = try cursor.shortString() }

@@ -105,7 +105,7 @@ extension BasicProperties {
     /// Fields of the application's own.
     public var headers: FieldTable? {
         get {
-            value(\.headers, .headers) { (cursor) throws(FrameError) in FieldTable(validated: try cursor.longOctets()) }
+            value(\.headers, .headers) { (cursor) throws(FrameError) in try FieldTable(publishedIn: &cursor) }
         }
         set { change { $0.headers = newValue } }
     }
@@ -196,7 +196,10 @@ extension BasicProperties {
         }
         try Flag.validate(octets)
         // No property at all is two octets of flags.
-        storage = octets.count > 2 ? .encoded(Array(octets)) : .none
+        guard octets.count > 2 else { return }
+        var list = Array(octets)
+        list[1] &= ~UInt8(Flag.unused)
+        storage = .encoded(list)
     }
 
     package func encode(into output: inout [UInt8]) throws(FrameError) {

@@ -13,6 +13,8 @@ public struct FieldTable: Sendable {
         case fields([(name: String, value: FieldValue)])
         /// Validated octets, without the length in front.
         case encoded([UInt8])
+        /// Octets of a message's headers that did not pass.
+        case unreadable([UInt8])
     }
 
     private var storage: Storage
@@ -41,13 +43,24 @@ public struct FieldTable: Sendable {
         switch storage {
         case .fields(let fields): fields.isEmpty
         case .encoded: false
+        case .unreadable: true
         }
+    }
+
+    /// Whether the fields can be read.
+    ///
+    /// A broker hands on the headers of a message as somebody published them, nested deeper than
+    /// ``maximumNesting`` or with values of unknown types, too. That must not cost the consumer its connection, so
+    /// such headers arrive without fields; passing them on passes on their octets.
+    public var isReadable: Bool {
+        if case .unreadable = storage { false } else { true }
     }
 
     /// All fields, decoded, in order.
     public var fields: [(name: String, value: FieldValue)] {
         switch storage {
         case .fields(let fields): return fields
+        case .unreadable: return []
         case .encoded(let octets):
             var fields: [(name: String, value: FieldValue)] = []
             fields.reserveCapacity(octets.count / 16)
@@ -60,6 +73,7 @@ public struct FieldTable: Sendable {
     package func forEachField(_ body: (String, FieldValue) -> Void) {
         switch storage {
         case .fields(let fields): for field in fields { body(field.name, field.value) }
+        case .unreadable: break
         case .encoded(let octets):
             octets.withUnsafeBytes { bytes in
                 var cursor = Cursor(bytes)
@@ -78,6 +92,7 @@ public struct FieldTable: Sendable {
             switch storage {
             case .fields(let fields): fields.first { ShortString.areSame($0.name, name) }?.value
             case .encoded(let octets): octets.withUnsafeBytes { Self.find(name, in: $0) }
+            case .unreadable: nil
             }
         }
         set {
@@ -119,6 +134,12 @@ extension FieldTable: Hashable {
         if case .encoded(let left) = left.storage, case .encoded(let right) = right.storage, left == right {
             return true
         }
+        guard left.isReadable, right.isReadable else {
+            if case (.unreadable(let left), .unreadable(let right)) = (left.storage, right.storage) {
+                return left == right
+            }
+            return false
+        }
         let (left, right) = (left.fields, right.fields)
         return left.count == right.count && zip(left, right).allSatisfy { $0.name == $1.name && $0.value == $1.value }
     }
@@ -157,6 +178,17 @@ extension FieldTable {
         self.init(validated: octets)
     }
 
+    /// The headers of a message, which are its publisher's; see ``isReadable``.
+    init(publishedIn cursor: inout Cursor) throws(FrameError) {
+        let octets = try cursor.longOctets()
+        do throws(FrameError) {
+            try Self.validate(octets, depth: 1)
+            storage = octets.isEmpty ? .fields([]) : .encoded(Array(octets))
+        } catch {
+            storage = .unreadable(Array(octets))
+        }
+    }
+
     static func validate(_ octets: UnsafeRawBufferPointer, depth: Int) throws(FrameError) {
         guard depth <= maximumNesting else { throw .nestingTooDeep }
         var cursor = Cursor(octets)
@@ -180,7 +212,7 @@ extension FieldTable {
     package func encode(into output: inout [UInt8], depth: Int = 1) throws(FrameError) {
         guard depth <= Self.maximumNesting else { throw .nestingTooDeep }
         switch storage {
-        case .encoded(let octets):
+        case .encoded(let octets), .unreadable(let octets):
             // It was checked where it arrived; here it may be deeper.
             if depth > 1, let error = Self.error(in: octets, depth: depth) { throw error }
             output.appendLongOctets(octets)

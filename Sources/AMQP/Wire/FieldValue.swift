@@ -16,7 +16,7 @@ public enum FieldValue: Hashable, Sendable {
     case int32(Int32)
     /// `i`
     case uint32(UInt32)
-    /// `l`
+    /// `l`, and read from `L`.
     case int64(Int64)
     /// `f`
     case float(Float)
@@ -117,7 +117,8 @@ extension FieldValue {
             self = String(validating: octets, as: UTF8.self).map(FieldValue.string) ?? .undecodableString(Array(octets))
         case UInt8(ascii: "I"): self = .int32(Int32(bitPattern: try cursor.uint32()))
         case UInt8(ascii: "V"): self = .void
-        case UInt8(ascii: "l"): self = .int64(Int64(bitPattern: try cursor.uint64()))
+        // `L` is what py-amqp writes for numbers of 64 bits.
+        case UInt8(ascii: "l"), UInt8(ascii: "L"): self = .int64(Int64(bitPattern: try cursor.uint64()))
         case UInt8(ascii: "t"): self = .boolean(try cursor.uint8() != 0)
         case UInt8(ascii: "F"): self = .table(FieldTable(validated: try cursor.longOctets()))
         case UInt8(ascii: "A"):
@@ -150,7 +151,7 @@ extension FieldValue {
         case UInt8(ascii: "s"), UInt8(ascii: "u"): try cursor.skip(2)
         case UInt8(ascii: "I"), UInt8(ascii: "i"), UInt8(ascii: "f"): try cursor.skip(4)
         case UInt8(ascii: "D"): try cursor.skip(5)
-        case UInt8(ascii: "l"), UInt8(ascii: "d"), UInt8(ascii: "T"): try cursor.skip(8)
+        case UInt8(ascii: "l"), UInt8(ascii: "L"), UInt8(ascii: "d"), UInt8(ascii: "T"): try cursor.skip(8)
         case UInt8(ascii: "F"): try FieldTable.validate(cursor.longOctets(), depth: depth + 1)
         case UInt8(ascii: "A"):
             guard depth < FieldTable.maximumNesting else { throw .nestingTooDeep }

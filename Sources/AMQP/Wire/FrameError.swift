@@ -9,8 +9,6 @@ package enum FrameError: Error, Hashable, Sendable {
     /// Tables or arrays are nested deeper than ``FieldTable/maximumNesting``.
     case nestingTooDeep
     case unknownFieldType(UInt8)
-    /// Flags of properties that class `basic` does not have.
-    case unknownProperties
     case unknownFrameType(UInt8)
     case unknownMethod(classID: UInt16, methodID: UInt16)
     case frameTooLarge(octets: Int, limit: Int)
@@ -38,7 +36,7 @@ package enum FrameError: Error, Hashable, Sendable {
     /// The reply code with which the connection or channel is closed for it (AMQP 0-9-1 §1.2).
     package var replyCode: UInt16 {
         switch self {
-        case .truncated, .trailingOctets, .nestingTooDeep, .unknownFieldType, .unknownProperties, .shortStringTooLong:
+        case .truncated, .trailingOctets, .nestingTooDeep, .unknownFieldType, .shortStringTooLong:
             502
         case .unknownFrameType, .frameTooLarge, .missingEndOctet, .malformedHeartbeat, .wrongContentClass,
             .foreignProtocol, .headersTooLarge:
@@ -58,7 +56,6 @@ extension FrameError: CustomStringConvertible {
         case .trailingOctets: "octets are left over after the last value"
         case .nestingTooDeep: "field tables are nested deeper than \(FieldTable.maximumNesting)"
         case .unknownFieldType(let tag): "unknown field type \(tag)"
-        case .unknownProperties: "properties beyond those of class basic"
         case .unknownFrameType(let type): "unknown frame type \(type)"
         case .unknownMethod(let classID, let methodID): "unknown method \(classID).\(methodID)"
         case .frameTooLarge(let octets, let limit): "a frame of \(octets) octets exceeds the negotiated \(limit)"

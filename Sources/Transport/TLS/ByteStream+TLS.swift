@@ -72,11 +72,11 @@ extension ByteStream {
     func read(through tls: TLSLayer) -> Bool {
         let count = Glibc.read(descriptor, tls.scratch.baseAddress, tls.scratch.count)
         guard count > 0 else {
-            if count == 0 {
-                ended(tls)
-            } else if errno != EAGAIN && errno != EINTR {
-                abort(TransportError(system: errno, "read from \(peer)"))
-            }
+            let error = count == 0 ? 0 : errno
+            guard error != EAGAIN && error != EINTR else { return false }
+            // What came with the end of the handshake may still be waiting for its turn.
+            if tls.handshakeEnded == nil, !decrypt(tls) { return false }
+            if error == 0 { ended(tls) } else { abort(TransportError(system: error, "read from \(peer)")) }
             return false
         }
         tls.engine.feed(UnsafeRawBufferPointer(rebasing: tls.scratch[..<count]))

@@ -1,0 +1,70 @@
+/// An entity that the broker did not take back.
+public struct RestoreFailure: Sendable {
+    /// What was to be brought back.
+    public let entity: RecoverableEntity
+    /// What the broker said, or why it could not be asked.
+    public let error: AMQPError
+    /// How often it has failed since the connection came about, this time included.
+    public let attempts: Int
+}
+
+/// What becomes of a connection after a ``RestoreFailure``.
+public enum RestoreDecision: Hashable, Sendable {
+    /// Goes on without the entity until the next recovery.
+    case skip
+    /// Tries again after a pause; what does not depend on the entity goes on.
+    case retry
+    /// Closes the connection: without the entity it is of no use.
+    case giveUp
+
+    /// Retries what may mend itself and skips the rest.
+    ///
+    /// A queue can be locked by the connection that was lost, for as long as the broker has not noticed its end.
+    public static func standard(_ failure: RestoreFailure) -> RestoreDecision {
+        switch failure.error.code {
+        case .resourceLocked, .timedOut, .channelLimit: failure.attempts < 12 ? .retry : .skip
+        default: .skip
+        }
+    }
+}
+
+extension AMQPError {
+    /// Whether connecting again cannot help: the address, the login or the virtual host is wrong.
+    ///
+    /// - Parameter hasLoggedIn: Whether this login has succeeded before: then a stream that ends in the middle of a
+    ///   login is a fault of the network, and no refusal.
+    package func isPermanent(hasLoggedIn: Bool) -> Bool {
+        switch code {
+        case .invalidURI, .invalidArgument, .mechanismNotOffered, .foreignProtocol: true
+        case .tlsFailed: tlsFailure?.isPermanent ?? false
+        case .accessRefused: replyCode != nil || underlying == nil || !hasLoggedIn
+        // A limit of connections is refused with the same reply, and may be a dead connection's place.
+        case .virtualHostRefused: !message.contains("limit")
+        default: false
+        }
+    }
+
+    /// Whether it is the connection that has ended.
+    var endsConnection: Bool {
+        switch code {
+        case .connectionLost, .connectionClosed, .heartbeatMissed, .protocolViolation: true
+        default: false
+        }
+    }
+
+    /// Whether the connection or channel ended through no fault of the operation, so that it may be made again.
+    var isInterruption: Bool {
+        switch code {
+        case .connectionLost, .heartbeatMissed: true
+        // 320: an operator, or the broker going down. Other codes name an error in what was sent.
+        case .connectionClosed: replyCode == 320
+        case .channelClosed: replyCode == nil
+        default: false
+        }
+    }
+
+    /// Whether the broker ended the whole connection because of what was sent.
+    var isConnectionError: Bool {
+        code == .connectionClosed && replyCode != 320
+    }
+}

@@ -1,0 +1,431 @@
+import Synchronization
+import Testing
+
+@testable import AMQP
+
+/// What callers of a recovering connection see when its connections and channels end.
+@Suite(
+    "Recovery",
+    .tags(.integration),
+    .enabled(if: TestBroker.url != nil, "set RABBITMQ_URL"),
+    .timeLimit(.minutes(2))
+)
+struct RecoveryTests {
+    private func options(
+        _ change: (inout RecoveringConnection.Options) -> Void = { _ in }
+    ) -> RecoveringConnection.Options {
+        var options = RecoveringConnection.Options()
+        options.reconnect.cap = .milliseconds(400)
+        options.closeTimeout = .seconds(2)
+        change(&options)
+        return options
+    }
+
+    private func withRelay(
+        _ change: (inout RecoveringConnection.Options) -> Void = { _ in },
+        _ body: (RecoveringConnection, Relay) async throws -> Void
+    ) async throws {
+        let relay = try Relay(to: TestBroker.uri().port)
+        let connection = try await RecoveringConnection.connect(to: [relay.uri], options: options(change))
+        do {
+            try await body(connection, relay)
+        } catch {
+            await connection.close()
+            throw error
+        }
+        await connection.close()
+    }
+
+    private func message(_ queue: String, _ text: String = "x") -> AMQPMessage {
+        AMQPMessage(routingKey: queue, body: Array(text.utf8))
+    }
+
+    private func text(_ delivery: AMQPDelivery?) -> String? {
+        delivery.map { String(decoding: $0.body, as: UTF8.self) }
+    }
+
+    /// Waits for a state, passing over others.
+    private func wait(
+        for connection: RecoveringConnection,
+        _ isAwaited: (RecoveringConnection.State) -> Bool
+    ) async {
+        for await state in connection.states where isAwaited(state) { return }
+        Issue.record("the connection is closed")
+    }
+
+    /// Cuts all links and waits until everything is back.
+    private func cut(_ relay: Relay, _ connection: RecoveringConnection) async {
+        let lost = connection.live
+        relay.cut()
+        while connection.live == nil || connection.live === lost {
+            await wait(for: connection) { if case .recovering = $0 { true } else { false } }
+            await wait(for: connection) { $0 == .open }
+        }
+    }
+
+    @Test("A consumer's sequence goes on over lost connections; what it held comes again, and its old tag is refused")
+    func consuming() async throws {
+        try await withRelay { connection, relay in
+            let channel = try await connection.openChannel()
+            let queue = try await channel.declareQueue(TestBroker.uniqueName("again"), arguments: ["x-expires": 60_000])
+                .name
+            let consumer = try await channel.consume(queue, prefetch: 10, tag: "mine")
+            for round in 0..<3 {
+                try await channel.publish(message(queue, "\(round)"))
+                let held = try #require(try await consumer.next())
+                #expect(text(held) == "\(round)")
+                await cut(relay, connection)
+                let again = try #require(try await consumer.next())
+                #expect(text(again) == "\(round)")
+                #expect(again.isRedelivered)
+                #expect(await failure { try channel.acknowledge(held.tag) }?.code == .staleDelivery)
+                #expect(await failure { try channel.nack(held.tag, requeue: true) }?.code == .staleDelivery)
+                try channel.acknowledge(again.tag)
+            }
+            try await consumer.cancel()
+            #expect(try await consumer.next() == nil)
+            #expect(try await channel.declareQueue(queue, passive: true).consumerCount == 0)
+            try await channel.deleteQueue(queue)
+        }
+    }
+
+    @Test("A queue that the server names is named anew; its bindings and consumers follow")
+    func serverNamed() async throws {
+        try await withRelay { connection, relay in
+            let channel = try await connection.openChannel()
+            let exchange = TestBroker.uniqueName("source")
+            try await channel.declareExchange(exchange, type: "fanout", durable: false, autoDelete: true)
+            let queue = try await channel.declareQueue(durable: false, exclusive: true).name
+            try await channel.bindQueue(queue, to: exchange, routingKey: "k")
+            let consumer = try await channel.consume(queue)
+            for round in 0..<2 {
+                await cut(relay, connection)
+                #expect(connection.currentName(ofQueue: queue) != queue)
+                let message = AMQPMessage(exchange: exchange, routingKey: "k", body: Array("\(round)".utf8))
+                try await channel.publish(message)
+                let delivery = try #require(try await consumer.next())
+                #expect(text(delivery) == "\(round)")
+                try channel.acknowledge(delivery.tag)
+            }
+            // Named as at the beginning.
+            #expect(try await channel.purgeQueue(queue) == 0)
+        }
+    }
+
+    @Test("Queues and exchanges that went with the connection come back, with their bindings; deleted ones do not")
+    func topology() async throws {
+        try await withRelay { connection, relay in
+            let channel = try await connection.openChannel()
+            let names = ["a", "b", "gone"].map { TestBroker.uniqueName($0) }
+            let exclusive = TestBroker.uniqueName("exclusive")
+            for name in names { try await channel.declareExchange(name, type: "topic", durable: false) }
+            try await channel.bindExchange(names[1], to: names[0], routingKey: "#")
+            _ = try await channel.declareQueue(exclusive, durable: false, exclusive: true)
+            try await channel.bindQueue(exclusive, to: names[1], routingKey: "#")
+            try await channel.deleteExchange(names[2])
+            // As a broker that forgets them does when it starts again.
+            try await TestBroker.withConnection { other in
+                let other = try await other.openChannel()
+                for name in names { try await other.deleteExchange(name) }
+            }
+            await cut(relay, connection)
+            try await channel.publish(AMQPMessage(exchange: names[0], routingKey: "k", body: [1]))
+            let delivery = try #require(try await channel.get(exclusive))
+            try channel.acknowledge(delivery.tag)
+            let missing = await failure { try await channel.declareExchange(names[2], passive: true) }
+            #expect(missing?.code == .notFound)
+            for name in names { try await channel.deleteExchange(name) }
+        }
+    }
+
+    @Test("What the filter excludes stays away; what the broker refuses is told and skipped")
+    func filter() async throws {
+        let kept = TestBroker.uniqueName("kept")
+        let dropped = TestBroker.uniqueName("dropped")
+        let changed = TestBroker.uniqueName("changed")
+        try await withRelay {
+            $0.shouldRestore = { $0 != .queue(AMQPQueue(dropped, isDurable: false, isExclusive: true)) }
+        } _: { connection, relay in
+            let channel = try await connection.openChannel()
+            for name in [kept, dropped] { _ = try await channel.declareQueue(name, durable: false, exclusive: true) }
+            try await channel.declareExchange(changed, type: "direct", durable: false)
+            try await TestBroker.withConnection { other in
+                let other = try await other.openChannel()
+                try await other.deleteExchange(changed)
+                try await other.declareExchange(changed, type: "fanout", durable: false)
+            }
+            await cut(relay, connection)
+            _ = try await channel.declareQueue(kept, passive: true)
+            #expect(await failure { _ = try await channel.declareQueue(dropped, passive: true) }?.code == .notFound)
+            let refused = connection.restoreFailures
+            #expect(refused.map(\.error.code) == [.preconditionFailed])
+            #expect(refused.first?.entity == .exchange(AMQPExchange(changed, isDurable: false)))
+            try await channel.deleteExchange(changed)
+        }
+    }
+
+    @Test("Publishes wait out an outage, and arrive once")
+    func outage() async throws {
+        try await withRelay { connection, relay in
+            let channel = try await connection.openChannel()
+            let queue = try await channel.declareQueue(
+                TestBroker.uniqueName("outage"),
+                arguments: ["x-expires": 60_000]
+            )
+            .name
+            relay.refuse(true)
+            relay.cut()
+            await wait(for: connection) { if case .recovering = $0 { true } else { false } }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for number in 0..<50 { group.addTask { try await channel.publish(message(queue, "\(number)")) } }
+                group.addTask {
+                    let results = await channel.publish((50..<60).map { message(queue, "\($0)") })
+                    for result in results { try result.get() }
+                }
+                group.addTask {
+                    await wait(for: connection) {
+                        if case .recovering(let attempt, _, _) = $0 { attempt > 2 } else { false }
+                    }
+                    relay.refuse(false)
+                }
+                try await group.waitForAll()
+            }
+            #expect(try await channel.purgeQueue(queue) == 60)
+            try await channel.deleteQueue(queue)
+        }
+    }
+
+    @Test("The wait for the next connection is bounded by count, by octets, by the deadline, or not wanted at all")
+    func bounds() async throws {
+        for policy in [
+            RecoveringConnection.OutagePolicy.wait(messages: 1), .wait(octets: 1), .fail,
+        ] {
+            try await withRelay {
+                $0.duringOutage = policy
+            } _: { connection, relay in
+                let channel = try await connection.openChannel()
+                relay.refuse(true)
+                relay.cut()
+                await wait(for: connection) { if case .recovering = $0 { true } else { false } }
+                let codes = await withTaskGroup(of: AMQPError.Code?.self) { group in
+                    for _ in 0..<2 {
+                        group.addTask {
+                            await failure { try await channel.publish(message("q"), timeout: .milliseconds(300)) }?.code
+                        }
+                    }
+                    return await group.reduce(into: Set<AMQPError.Code?>()) { $0.insert($1) }
+                }
+                #expect(codes == (policy == .fail ? [.recovering] : [.recovering, .timedOut]))
+                relay.refuse(false)
+                await wait(for: connection) { $0 == .open }
+                let error = await failure { try await channel.publish(message(TestBroker.uniqueName("none"))) }
+                #expect(error?.code == .returned)
+            }
+        }
+    }
+
+    @Test("Confirmed publishes under cuts are all there; those sent again may be there twice")
+    func republish() async throws {
+        try await withRelay {
+            $0.whenLost = .republish
+        } _: { connection, relay in
+            let channel = try await connection.openChannel()
+            let queue = try await channel.declareQueue(TestBroker.uniqueName("load"), arguments: ["x-expires": 60_000])
+                .name
+            let count = 3000
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for lane in 0..<20 {
+                    group.addTask {
+                        for number in stride(from: lane, to: count, by: 20) {
+                            try await channel.publish(message(queue, "\(number)"))
+                        }
+                    }
+                }
+                group.addTask {
+                    for _ in 0..<4 { await cut(relay, connection) }
+                }
+                try await group.waitForAll()
+            }
+            var seen: Set<String> = []
+            let consumer = try await channel.consume(queue, prefetch: 500)
+            while seen.count < count, let delivery = try await consumer.next() {
+                seen.insert(String(decoding: delivery.body, as: UTF8.self))
+                try channel.acknowledge(delivery.tag)
+            }
+            #expect(seen.count == count)
+            try await channel.deleteQueue(queue)
+        }
+    }
+
+    @Test("A refused call fails alone: the channel is back, its consumers go on, other publishes arrive")
+    func softErrors() async throws {
+        try await withRelay {
+            $0.whenLost = .republish
+        } _: { connection, _ in
+            let channel = try await connection.openChannel()
+            let queue = try await channel.declareQueue(TestBroker.uniqueName("soft"), arguments: ["x-expires": 60_000])
+                .name
+            let consumer = try await channel.consume(queue)
+            for _ in 0..<3 {
+                let missing = TestBroker.uniqueName("missing")
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for _ in 0..<20 { group.addTask { try await channel.publish(message(queue)) } }
+                    group.addTask {
+                        let nowhere = AMQPMessage(exchange: missing, routingKey: "k", body: [1])
+                        let error = await failure { try await channel.publish(nowhere) }
+                        #expect(error?.code == .notFound)
+                        #expect(error?.isOutcomeUnknown == false)
+                    }
+                    group.addTask {
+                        let error = await failure { _ = try await channel.declareQueue(missing, passive: true) }
+                        #expect(error?.code == .notFound)
+                    }
+                    for _ in 0..<5 {
+                        group.addTask { _ = try await channel.declareQueue(queue, passive: true) }
+                    }
+                    try await group.waitForAll()
+                }
+                var settled = 0
+                while settled < 20, let delivery = try await consumer.next() {
+                    do throws(AMQPError) {
+                        try channel.acknowledge(delivery.tag)
+                        settled += 1
+                    } catch {
+                        #expect(error.code == .staleDelivery)
+                    }
+                }
+            }
+            #expect(connection.state == .open)
+            try await channel.deleteQueue(queue)
+        }
+    }
+
+    @Test("A consumer outlives the deletion of its queue, which is declared again; or ends, if so wanted")
+    func deletedQueue() async throws {
+        try await withRelay { connection, _ in
+            let channel = try await connection.openChannel()
+            let queue = try await channel.declareQueue(TestBroker.uniqueName("deleted"), durable: false).name
+            let going = try await channel.consume(queue)
+            let ending = try await channel.consume(queue, whenCancelled: .end)
+            try await TestBroker.withConnection { other in
+                _ = try await other.openChannel().deleteQueue(queue)
+            }
+            #expect(await failure { _ = try await ending.next() }?.code == .consumerCancelled)
+            // It arrives once the queue is there again.
+            let waiting = Task { try await going.next() }
+            var isRouted = false
+            while !isRouted {
+                isRouted = (try? await channel.publish(message(queue, "after"))) != nil
+            }
+            let delivery = try #require(try await waiting.value)
+            #expect(text(delivery) == "after")
+            try channel.acknowledge(delivery.tag)
+            // Deleted by this side, it stays away.
+            try await channel.deleteQueue(queue)
+            #expect(await failure { _ = try await going.next() }?.code == .consumerCancelled)
+            #expect(await failure { _ = try await channel.declareQueue(queue, passive: true) }?.code == .notFound)
+        }
+    }
+
+    @Test("A consumer whose queue stays away ends with the reason")
+    func missingQueue() async throws {
+        let queue = TestBroker.uniqueName("away")
+        try await withRelay {
+            $0.consumerAttempts = 3
+        } _: { connection, _ in
+            let channel = try await connection.openChannel()
+            try await TestBroker.withConnection { other in
+                let other = try await other.openChannel()
+                _ = try await other.declareQueue(queue, durable: false)
+                let consumer = try await channel.consume(queue)
+                try await other.deleteQueue(queue)
+                #expect(await failure { _ = try await consumer.next() }?.code == .notFound)
+            }
+            #expect(connection.state == .open)
+        }
+    }
+
+    @Test("The next host of the list takes over, and the states tell so")
+    func failover() async throws {
+        let relays = try [Relay(to: TestBroker.uri().port), Relay(to: TestBroker.uri().port)]
+        let uris = try relays.map { try $0.uri }
+        let connection = try await RecoveringConnection.connect(to: uris, options: options())
+        let states = Task {
+            var told: [String] = []
+            for await state in connection.states {
+                switch state {
+                case .connecting: told.append("connecting")
+                case .open: told.append("open")
+                case .blocked: told.append("blocked")
+                case .recovering: told.append("recovering")
+                case .closed(let error): told.append("closed \(error.code)")
+                }
+            }
+            return told
+        }
+        let channel = try await connection.openChannel()
+        let queue = try await channel.declareQueue(durable: false, exclusive: true).name
+        let used = relays[0].accepted == 1 ? 0 : 1
+        #expect(relays[1 - used].accepted == 0)
+        relays[used].refuse(true)
+        await cut(relays[used], connection)
+        #expect(relays[1 - used].accepted == 1)
+        try await channel.publish(message(connection.currentName(ofQueue: queue)))
+        await connection.close()
+        var told = await states.value
+        #expect(told.first == "open" || told.first == "recovering")
+        if told.first == "open" { told.removeFirst() }
+        #expect(told.first == "recovering")
+        #expect(told.suffix(2) == ["open", "closed closed"])
+    }
+
+    @Test("The first connection is retried if so wanted, and each host tried once if not")
+    func initial() async throws {
+        let relay = try Relay(to: TestBroker.uri().port)
+        relay.refuse(true)
+        let once = await failure {
+            _ = try await RecoveringConnection.connect(to: [try relay.uri], options: options())
+        }
+        #expect(once?.code == .connectionLost)
+        let retrying = options { $0.reconnect.retriesFirstConnect = true }
+        let connecting = Task { try await RecoveringConnection.connect(to: [try relay.uri], options: retrying) }
+        relay.refuse(false)
+        let connection = try await connecting.value
+        #expect(connection.state == .open)
+        await connection.close()
+        #expect(connection.isClosed)
+    }
+
+    @Test("A wrong password is not tried again")
+    func refused() async throws {
+        var uri = try TestBroker.uri()
+        uri.password = "wrong"
+        let retrying = options { $0.reconnect.retriesFirstConnect = true }
+        let error = await failure { _ = try await RecoveringConnection.connect(to: [uri], options: retrying) }
+        #expect(error?.code == .accessRefused)
+    }
+
+    @Test("Closing waits for settlements, gives back what nobody took, and ends the sequences")
+    func graceful() async throws {
+        let queue = TestBroker.uniqueName("graceful")
+        let connection = try await RecoveringConnection.connect(to: [TestBroker.uri()], options: options())
+        let channel = try await connection.openChannel()
+        _ = try await channel.declareQueue(queue, arguments: ["x-expires": 60_000])
+        for result in await channel.publish((0..<20).map { message(queue, "\($0)") }) { try result.get() }
+        let consumer = try await channel.consume(queue, prefetch: 10)
+        let first = try #require(try await consumer.next())
+        let closing = Task { await connection.close(within: .seconds(10)) }
+        while !connection.isClosed { await Task.yield() }
+        // Still open for what was taken.
+        try channel.acknowledge(first.tag)
+        await closing.value
+        #expect(try await consumer.next() == nil)
+        #expect(await failure { try await channel.publish(message(queue)) }?.code == .closed)
+        #expect(await failure { _ = try await connection.openChannel() }?.code == .closed)
+        try await TestBroker.withConnection { other in
+            let other = try await other.openChannel()
+            #expect(try await other.purgeQueue(queue) == 19)
+            try await other.deleteQueue(queue)
+        }
+    }
+}

@@ -1,0 +1,599 @@
+import Testing
+
+@testable import AMQP
+
+@Suite("Recovery state machine") struct RecoveryStateMachineTests {
+    private typealias Action = RecoveryStateMachine.Action
+
+    private let start = ContinuousClock.now
+    private let loss = AMQPError(.connectionLost, "reset by peer")
+    private let gone = AMQPError(.notFound, "no queue", replyCode: 404)
+
+    private func machine(_ change: (inout RecoveryStateMachine.Settings) -> Void = { _ in }) -> RecoveryStateMachine {
+        var settings = RecoveryStateMachine.Settings()
+        change(&settings)
+        return RecoveryStateMachine(settings)
+    }
+
+    /// A machine whose first connection is open.
+    private func opened(
+        _ change: (inout RecoveryStateMachine.Settings) -> Void = { _ in }
+    ) -> RecoveryStateMachine {
+        var machine = machine(change)
+        guard case .connect = machine.next(now: start) else { fatalError("does not connect") }
+        machine.connected(now: start)
+        #expect(machine.next(now: start) == .opened)
+        #expect(machine.next(now: start) == .wait(until: nil))
+        return machine
+    }
+
+    /// Lets the time pass until the next attempt, and has it succeed.
+    private func reconnect(_ machine: inout RecoveryStateMachine, from now: ContinuousClock.Instant) {
+        guard case .wait(let instant?) = machine.next(now: now) else {
+            Issue.record("does not wait")
+            return
+        }
+        guard case .connect = machine.next(now: instant) else {
+            Issue.record("does not connect")
+            return
+        }
+        machine.connected(now: instant)
+    }
+
+    /// Performs what the machine asks for, as a broker would that takes everything, until it has nothing to do.
+    private func settle(
+        _ machine: inout RecoveryStateMachine,
+        at now: ContinuousClock.Instant,
+        naming name: String = "renamed"
+    ) -> [String] {
+        var done: [String] = []
+        var instance = machine.epoch * 100
+        while done.count < 100 {
+            switch machine.next(now: now) {
+            case .restore(let entity, .declareQueue(let queue, _)):
+                let answer = AMQPQueue.State(
+                    name: queue.name.isEmpty ? name : queue.name,
+                    messageCount: 0,
+                    consumerCount: 0
+                )
+                machine.restored(entity, .queue(answer))
+                done.append("queue \(queue.name)")
+            case .restore(let entity, .declareExchange(let exchange, _)):
+                machine.restored(entity, .done)
+                done.append("exchange \(exchange.name)")
+            case .restore(let entity, .bind(let binding)):
+                machine.restored(entity, .done)
+                done.append("bind \(binding.source) \(binding.destination)")
+            case .restore(_, let operation): Issue.record("restores by \(operation)")
+            case .openChannel(let id):
+                instance += 1
+                machine.channelOpened(id, instance: instance, epoch: machine.epoch, now: now)
+                done.append("channel")
+            case .probe(let id, let queue):
+                machine.probed(id)
+                done.append("probe \(queue)")
+            case .consume(let id, let channel, let queue):
+                machine.consumed(id, instance: machine.channels[channel]?.instance ?? 0, now: now)
+                done.append("consume \(queue)")
+            case .endConsumer(_, let error): done.append("end consumer \(error.code)")
+            case .endChannel(_, let error): done.append("end channel \(error.code)")
+            case .opened: done.append("open")
+            case .connect: done.append("connect")
+            case .wait, .shutDown, .finish: return done
+            }
+        }
+        Issue.record("does not come to rest")
+        return done
+    }
+
+    /// Declares over a channel as a caller does.
+    private func declare(_ operations: [TopologyOperation], on channel: UInt64, _ machine: inout RecoveryStateMachine) {
+        for operation in operations {
+            var answer = TopologyAnswer.done
+            if case .declareQueue(let queue, _) = operation {
+                let name = queue.name.isEmpty ? "amq.gen-1" : queue.name
+                answer = .queue(AMQPQueue.State(name: name, messageCount: 0, consumerCount: 0))
+            }
+            machine.willPerform(operation)
+            machine.performed(operation, answer, channel: channel, instance: machine.channels[channel]?.instance)
+        }
+    }
+
+    private func withChannel(
+        _ change: (inout RecoveryStateMachine.Settings) -> Void = { _ in }
+    ) -> (RecoveryStateMachine, channel: UInt64) {
+        var machine = opened(change)
+        let channel = machine.newID()
+        machine.addChannel(channel, instance: 7, epoch: machine.epoch)
+        return (machine, channel)
+    }
+
+    private func consumer(
+        _ queue: String,
+        on channel: UInt64,
+        endsWhenCancelled: Bool = false,
+        _ machine: inout RecoveryStateMachine
+    ) -> UInt64 {
+        let id = machine.newID()
+        machine.addConsumer(
+            id,
+            channel: channel,
+            instance: machine.channels[channel]?.instance ?? 0,
+            queue: queue,
+            tag: "t",
+            endsWhenCancelled: endsWhenCancelled
+        )
+        return id
+    }
+
+    // MARK: Connecting
+
+    @Test("Each host is tried, in an order chosen once, before the first connection fails")
+    func firstConnect() {
+        var machine = machine { $0.hosts = 3 }
+        var tried: Set<Int> = []
+        var now = start
+        var last: Action?
+        while last == nil {
+            switch machine.next(now: now) {
+            case .connect(let host):
+                tried.insert(host)
+                machine.connectFailed(AMQPError(.unreachable, "nobody"), now: now)
+            case .wait(let until?): now = until
+            case let other: last = other
+            }
+        }
+        #expect(tried == [0, 1, 2])
+        #expect(last == .finish(AMQPError(.unreachable, "nobody")))
+        #expect(machine.state == .closed(AMQPError(.unreachable, "nobody")))
+    }
+
+    @Test("Asked to, the first connection is tried until the attempts are used up")
+    func firstConnectRetried() {
+        var machine = machine {
+            $0.policy.retriesFirstConnect = true
+            $0.policy.maximumAttempts = 5
+        }
+        var now = start
+        var attempts = 0
+        loop: while true {
+            switch machine.next(now: now) {
+            case .connect:
+                attempts += 1
+                machine.connectFailed(AMQPError(.unreachable, "nobody"), now: now)
+                if attempts == 2 {
+                    guard case .recovering(3, _, .some) = machine.state else {
+                        Issue.record("\(machine.state)")
+                        return
+                    }
+                }
+            case .wait(let until?): now = until
+            default: break loop
+            }
+        }
+        #expect(attempts == 5)
+        #expect(machine.isClosed)
+    }
+
+    @Test("The time for attempts ends, too")
+    func maximumTime() {
+        var machine = opened { $0.policy.maximumTime = .seconds(60) }
+        machine.lost(loss, epoch: 1, now: start)
+        var now = start
+        while !machine.isClosed {
+            switch machine.next(now: now) {
+            case .connect: machine.connectFailed(AMQPError(.timedOut, "late"), now: now)
+            case .wait(let until?): now = until
+            case let other:
+                Issue.record("\(other)")
+                return
+            }
+        }
+        #expect(start.duration(to: now) >= .seconds(60))
+        #expect(start.duration(to: now) <= .seconds(76))
+    }
+
+    @Test(
+        "What trying again cannot help ends it at once",
+        arguments: [
+            AMQPError(.accessRefused, "403", replyCode: 403), AMQPError(.virtualHostRefused, "530", replyCode: 530),
+            AMQPError(.foreignProtocol, "HTTP"), AMQPError(.invalidArgument, "vhost"),
+        ]
+    )
+    func permanent(_ error: AMQPError) {
+        var machine = opened()
+        machine.lost(loss, epoch: 1, now: start)
+        guard case .wait(let until?) = machine.next(now: start) else {
+            Issue.record("does not wait")
+            return
+        }
+        _ = machine.next(now: until)
+        machine.connectFailed(error, now: until)
+        #expect(machine.next(now: until) == .finish(error))
+    }
+
+    @Test("A host that refuses for good is passed over, the others are tried on")
+    func oneRefuses() {
+        var machine = opened { $0.hosts = 2 }
+        machine.lost(loss, epoch: 1, now: start)
+        var hosts: [Int] = []
+        var now = start
+        while hosts.count < 4 {
+            switch machine.next(now: now) {
+            case .connect(let host):
+                hosts.append(host)
+                let refusal = AMQPError(.accessRefused, "403", replyCode: 403)
+                machine.connectFailed(hosts.count == 1 ? refusal : AMQPError(.unreachable, "x"), now: now)
+            case .wait(let until?): now = until
+            case let other:
+                Issue.record("\(other)")
+                return
+            }
+        }
+        #expect(Set(hosts.dropFirst()).count == 1)
+        #expect(hosts[0] != hosts[1])
+    }
+
+    @Test("A stream that ends in a login that has succeeded before is a fault of the network, as is a limit")
+    func silentRefusal() {
+        let silent = AMQPError(.accessRefused, "silent", underlying: loss)
+        #expect(silent.isPermanent(hasLoggedIn: false))
+        #expect(!silent.isPermanent(hasLoggedIn: true))
+        let limit = AMQPError(.virtualHostRefused, "connection limit (3) is reached", replyCode: 530)
+        #expect(!limit.isPermanent(hasLoggedIn: true))
+    }
+
+    @Test("A server that accepts and closes is asked less and less often; one that held begins anew")
+    func accepting() {
+        var machine = opened()
+        var now = start
+        for epoch in 1...12 {
+            machine.lost(loss, epoch: UInt64(epoch), now: now)
+            guard case .recovering(let attempt, _, let next?) = machine.state else {
+                Issue.record("\(machine.state)")
+                return
+            }
+            #expect(attempt == epoch + 1)
+            #expect(now.duration(to: next) <= .seconds(15))
+            now = next
+            _ = machine.next(now: now)
+            machine.connected(now: now)
+        }
+        now += .seconds(20)
+        machine.lost(loss, epoch: 13, now: now)
+        guard case .recovering(1, _, let next?) = machine.state else {
+            Issue.record("\(machine.state)")
+            return
+        }
+        #expect(now.duration(to: next) <= .milliseconds(200))
+    }
+
+    @Test("The end of an earlier connection says nothing of the present one")
+    func staleLoss() {
+        var machine = opened()
+        machine.lost(loss, epoch: 1, now: start)
+        reconnect(&machine, from: start)
+        machine.lost(loss, epoch: 1, now: start)
+        machine.blocked("memory", epoch: 1)
+        #expect(settle(&machine, at: start + .seconds(60)) == ["open"])
+        #expect(machine.state == .open)
+    }
+
+    @Test("Blocking shows while it lasts, and ends with the connection")
+    func blocked() {
+        var machine = opened()
+        machine.blocked("low on memory", epoch: 1)
+        #expect(machine.state == .blocked(reason: "low on memory"))
+        machine.blocked(nil, epoch: 1)
+        #expect(machine.state == .open)
+        machine.blocked("again", epoch: 1)
+        machine.lost(loss, epoch: 1, now: start)
+        reconnect(&machine, from: start)
+        _ = settle(&machine, at: start + .seconds(60))
+        #expect(machine.state == .open)
+    }
+
+    @Test("Closing wins over everything", arguments: 0..<4)
+    func closing(_ moment: Int) {
+        var machine = machine()
+        if moment > 0 { _ = machine.next(now: start) }
+        if moment > 1 { machine.connected(now: start) }
+        if moment > 2 { machine.lost(loss, epoch: 1, now: start) }
+        machine.closeRequested()
+        machine.connected(now: start)
+        machine.connectFailed(loss, now: start)
+        machine.lost(loss, epoch: machine.epoch, now: start)
+        #expect(machine.next(now: start) == .shutDown)
+        machine.close(AMQPError(.closed, "done"))
+        #expect(machine.next(now: start) == .finish(AMQPError(.closed, "done")))
+    }
+
+    // MARK: Restoring
+
+    @Test("Everything comes back in order: exchanges, their bindings, queues, theirs, channels, consumers")
+    func order() {
+        var (machine, channel) = withChannel()
+        let between = AMQPBinding(source: "a", destination: .exchange("b"), routingKey: "k")
+        let toQueue = AMQPBinding(source: "b", destination: .queue("q"), routingKey: "k")
+        declare(
+            [
+                .declareQueue(AMQPQueue("q"), passive: false), .declareExchange(AMQPExchange("b"), passive: false),
+                .declareExchange(AMQPExchange("a"), passive: false), .bind(toQueue), .bind(between),
+                .declareQueue(AMQPQueue("asked"), passive: true),
+            ],
+            on: channel,
+            &machine
+        )
+        _ = consumer("q", on: channel, &machine)
+        #expect(settle(&machine, at: start) == [])
+        machine.lost(loss, epoch: 1, now: start)
+        reconnect(&machine, from: start)
+        #expect(
+            settle(&machine, at: start + .seconds(60)) == [
+                "exchange b", "exchange a", "bind a exchange(\"b\")", "queue q", "bind b queue(\"q\")", "channel",
+                "consume q", "open",
+            ]
+        )
+    }
+
+    @Test("A queue that the server names gets its new name everywhere, time and again")
+    func renaming() {
+        var (machine, channel) = withChannel()
+        declare([.declareQueue(AMQPQueue("", isExclusive: true), passive: false)], on: channel, &machine)
+        declare(
+            [.bind(AMQPBinding(source: "x", destination: .queue("amq.gen-1"), routingKey: "k"))],
+            on: channel,
+            &machine
+        )
+        _ = consumer("amq.gen-1", on: channel, &machine)
+        for (epoch, name) in [(1, "amq.gen-2"), (2, "amq.gen-3")] {
+            machine.lost(loss, epoch: UInt64(epoch), now: start)
+            reconnect(&machine, from: start)
+            #expect(
+                settle(&machine, at: start + .seconds(60), naming: name) == [
+                    "queue ", "bind x queue(\"\(name)\")", "channel", "consume \(name)", "open",
+                ]
+            )
+            for old in ["amq.gen-1", "amq.gen-2"] { #expect(machine.topology.currentName(old) == name) }
+        }
+        #expect(
+            machine.topology.translated(.purgeQueue("amq.gen-1")) == .purgeQueue("amq.gen-3")
+        )
+    }
+
+    @Test("An entity that the broker refuses is skipped, tried again, or the end, as decided")
+    func failures() {
+        for decision in [RestoreDecision.skip, .retry, .giveUp] {
+            var (machine, channel) = withChannel()
+            declare([.declareQueue(AMQPQueue("q"), passive: false)], on: channel, &machine)
+            _ = consumer("q", on: channel, &machine)
+            machine.lost(loss, epoch: 1, now: start)
+            reconnect(&machine, from: start)
+            let now = start + .seconds(60)
+            guard case .restore(let entity, _) = machine.next(now: now) else {
+                Issue.record("restores nothing")
+                return
+            }
+            let locked = AMQPError(.resourceLocked, "405", replyCode: 405)
+            guard let failure = machine.restoreFailed(entity, locked, epoch: 2, now: now) else {
+                Issue.record("nothing to decide")
+                return
+            }
+            #expect(failure.attempts == 1)
+            machine.decided(decision, about: failure)
+            switch decision {
+            case .skip: #expect(settle(&machine, at: now) == ["channel", "consume q", "open"])
+            case .retry:
+                // What needs the queue waits with it; the rest goes on.
+                #expect(settle(&machine, at: now) == ["channel", "open"])
+                #expect(settle(&machine, at: now + .seconds(1)) == ["queue q", "consume q"])
+            case .giveUp: #expect(machine.next(now: now) == .finish(locked))
+            }
+        }
+    }
+
+    @Test("An entity that ends the connection each time is not restored for ever")
+    func killer() {
+        var (machine, channel) = withChannel()
+        declare([.declareExchange(AMQPExchange("e", type: "x-gone"), passive: false)], on: channel, &machine)
+        machine.lost(loss, epoch: 1, now: start)
+        reconnect(&machine, from: start)
+        let now = start + .seconds(60)
+        guard case .restore(let entity, _) = machine.next(now: now) else {
+            Issue.record("restores nothing")
+            return
+        }
+        let closed = AMQPError(.connectionClosed, "503", replyCode: 503)
+        #expect(machine.restoreFailed(entity, closed, epoch: 2, now: now) != nil)
+        reconnect(&machine, from: now)
+        #expect(settle(&machine, at: now + .seconds(60)) == ["channel", "open"])
+    }
+
+    @Test("What was declared over a connection that is gone by the time it is recorded is declared again")
+    func lateRecord() {
+        var (machine, channel) = withChannel()
+        machine.lost(loss, epoch: 1, now: start)
+        reconnect(&machine, from: start)
+        _ = settle(&machine, at: start + .seconds(60))
+        let answer = TopologyAnswer.queue(AMQPQueue.State(name: "q", messageCount: 0, consumerCount: 0))
+        machine.performed(.declareQueue(AMQPQueue("q"), passive: false), answer, channel: channel, instance: 7)
+        let id = machine.newID()
+        machine.addConsumer(id, channel: channel, instance: 7, queue: "q", tag: "t", endsWhenCancelled: false)
+        #expect(settle(&machine, at: start + .seconds(60)) == ["queue q", "consume q"])
+    }
+
+    // MARK: Channels and consumers
+
+    @Test("A channel that the broker closes is opened again, and its consumers resumed; others are left alone")
+    func softError() {
+        var (machine, channel) = withChannel()
+        let other = machine.newID()
+        machine.addChannel(other, instance: 8, epoch: 1)
+        _ = consumer("a", on: channel, &machine)
+        _ = consumer("b", on: other, &machine)
+        machine.channelClosed(channel, instance: 7)
+        machine.channelClosed(other, instance: 6)
+        #expect(settle(&machine, at: start) == ["channel", "consume a"])
+        #expect(machine.state == .open)
+    }
+
+    @Test("A channel opened over a connection that is gone is opened again")
+    func staleChannel() {
+        var machine = opened()
+        machine.lost(loss, epoch: 1, now: start)
+        reconnect(&machine, from: start)
+        machine.addChannel(machine.newID(), instance: 7, epoch: 1)
+        #expect(settle(&machine, at: start + .seconds(60)) == ["channel", "open"])
+    }
+
+    @Test("A consumer that the broker cancels is resumed after a pause, its queue declared first")
+    func cancelled() {
+        var (machine, channel) = withChannel()
+        let binding = AMQPBinding(source: "x", destination: .queue("q"), routingKey: "k")
+        declare([.declareQueue(AMQPQueue("q"), passive: false), .bind(binding)], on: channel, &machine)
+        let id = consumer("q", on: channel, &machine)
+        machine.consumerCancelled(id, instance: 7, AMQPError(.consumerCancelled, "gone"), now: start)
+        guard case .wait(.some) = machine.next(now: start) else {
+            Issue.record("does not pause")
+            return
+        }
+        #expect(
+            settle(&machine, at: start + .seconds(1)) == ["queue q", "bind x queue(\"q\")", "probe q", "consume q"]
+        )
+    }
+
+    @Test("A consumer ends if it is cancelled and was to end then, or its queue was deleted by this side")
+    func ends() {
+        var (machine, channel) = withChannel()
+        let cancel = AMQPError(.consumerCancelled, "gone")
+        let first = consumer("q", on: channel, endsWhenCancelled: true, &machine)
+        machine.consumerCancelled(first, instance: 7, cancel, now: start)
+        #expect(settle(&machine, at: start) == ["end consumer consumerCancelled"])
+
+        declare([.declareQueue(AMQPQueue("r"), passive: false)], on: channel, &machine)
+        let second = consumer("r", on: channel, &machine)
+        let deletion = TopologyOperation.deleteQueue("r", ifUnused: false, ifEmpty: false)
+        machine.willPerform(deletion)
+        machine.consumerCancelled(second, instance: 7, cancel, now: start)
+        machine.performed(deletion, .messages(0), channel: channel, instance: 7)
+        #expect(settle(&machine, at: start) == ["end consumer consumerCancelled"])
+        #expect(settle(&machine, at: start + .seconds(60)) == [])
+    }
+
+    @Test("A consumer whose queue stays away ends with the reason, after the attempts allowed")
+    func exhausted() {
+        var (machine, channel) = withChannel { $0.consumerAttempts = 4 }
+        let id = consumer("q", on: channel, &machine)
+        machine.consumerCancelled(id, instance: 7, AMQPError(.consumerCancelled, "gone"), now: start)
+        var now = start
+        var probes = 0
+        loop: while true {
+            switch machine.next(now: now) {
+            case .probe:
+                probes += 1
+                machine.consumeFailed(id, gone, epoch: 1, now: now)
+            case .wait(let until?): now = until
+            case .endConsumer(id, gone): break loop
+            case let other:
+                Issue.record("\(other)")
+                return
+            }
+        }
+        #expect(probes == 3)
+        #expect(machine.next(now: now) == .wait(until: nil))
+    }
+
+    @Test("A consume that fails for the end of its connection counts for nothing")
+    func lossWhileConsuming() {
+        var (machine, channel) = withChannel()
+        let id = consumer("q", on: channel, &machine)
+        machine.channelClosed(channel, instance: 7)
+        machine.consumeFailed(id, loss, epoch: 1, now: start)
+        guard case .recovering = machine.state else {
+            Issue.record("\(machine.state)")
+            return
+        }
+        reconnect(&machine, from: start)
+        #expect(settle(&machine, at: start + .seconds(60)) == ["channel", "consume q", "open"])
+    }
+
+    @Test("A channel that cannot be opened ends with the reason, and its consumers with it")
+    func channelExhausted() {
+        var (machine, channel) = withChannel { $0.consumerAttempts = 3 }
+        _ = consumer("q", on: channel, &machine)
+        machine.channelClosed(channel, instance: 7)
+        var now = start
+        loop: while true {
+            switch machine.next(now: now) {
+            case .openChannel: machine.channelOpenFailed(channel, AMQPError(.channelLimit, "full"), epoch: 1, now: now)
+            case .wait(let until?): now = until
+            case .endChannel(channel, _): break loop
+            case let other:
+                Issue.record("\(other)")
+                return
+            }
+        }
+        #expect(settle(&machine, at: now + .seconds(60)) == [])
+    }
+
+    @Test("Whatever fails at random, all is back in the end or the end has a reason", arguments: UInt64(0)..<200)
+    func random(_ seed: UInt64) {
+        var generator = SeededGenerator(state: seed)
+        var (machine, channel) = withChannel {
+            $0.seed = seed
+            $0.hosts = 3
+        }
+        declare(
+            [
+                .declareExchange(AMQPExchange("e"), passive: false), .declareQueue(AMQPQueue(""), passive: false),
+                .bind(AMQPBinding(source: "e", destination: .queue("amq.gen-1"), routingKey: "k")),
+            ],
+            on: channel,
+            &machine
+        )
+        let id = consumer("amq.gen-1", on: channel, &machine)
+        var now = start
+        var instance: UInt64 = 1000
+        let unreachable = AMQPError(.unreachable, "x")
+        for step in 0..<400 {
+            // In the second half nothing fails any more.
+            let fails = step < 200 && Int.random(in: 0..<4, using: &generator) == 0
+            if fails, Bool.random(using: &generator) {
+                machine.lost(loss, epoch: machine.epoch, now: now)
+                continue
+            }
+            switch machine.next(now: now) {
+            case .connect: fails ? machine.connectFailed(unreachable, now: now) : machine.connected(now: now)
+            case .restore(let entity, _) where fails:
+                if let failure = machine.restoreFailed(
+                    entity,
+                    AMQPError(.timedOut, "x"),
+                    epoch: machine.epoch,
+                    now: now
+                ) {
+                    machine.decided(.standard(failure), about: failure)
+                }
+            case .restore(let entity, .declareQueue):
+                let state = AMQPQueue.State(name: "amq.gen-\(step)", messageCount: 0, consumerCount: 0)
+                machine.restored(entity, .queue(state))
+            case .restore(let entity, _): machine.restored(entity, .done)
+            case .openChannel(let id):
+                instance += 1
+                machine.channelOpened(id, instance: instance, epoch: machine.epoch, now: now)
+                if fails { machine.channelClosed(id, instance: instance) }
+            case .probe(let id, _) where !fails: machine.probed(id)
+            case .probe(let id, _),
+                .consume(let id, _, _) where fails:
+                machine.consumeFailed(id, gone, epoch: machine.epoch, now: now)
+            case .consume(let id, let channel, _):
+                machine.consumed(id, instance: machine.channels[channel]?.instance ?? 0, now: now)
+            case .wait(let until): now = until ?? now
+            case .opened, .endConsumer, .endChannel, .shutDown, .finish: break
+            }
+        }
+        #expect(machine.state == .open)
+        #expect(machine.pending.isEmpty)
+        // Either it is there or it has been told to have ended.
+        #expect(machine.consumers[id].map(\.isLive) ?? true)
+    }
+}
