@@ -159,7 +159,10 @@ extension AMQPConnection {
     func recovered(_ core: ChannelCore) {
         core.recoveries -= 1
         core.acks.forgetAll()
-        for consumer in core.consumers.values where consumer.needsAcknowledgement { consumer.inbox.dropAvailable() }
+        for consumer in core.consumers.values where consumer.needsAcknowledgement {
+            consumer.arrived = []
+            consumer.inbox.dropAvailable()
+        }
     }
 }
 
