@@ -101,7 +101,7 @@ let package = Package(
         suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),
         suite("ContractTests", ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "TLSSupport", "TestSupport"]),
         suite("CeleriacWorkerTests", ["CeleriacWorker"]),
-        suite("RedisTests", ["Redis", "Transport"]),
+        suite("RedisTests", ["Redis", "TLSSupport", "Transport"]),
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore", "TestSupport"]),
         suite("AMQPTests", ["AMQP"]),
         suite("CeleriacAMQPTests", ["AMQP", "CeleriacAMQP", "CeleriacCore", "TestSupport"]),
