@@ -11,6 +11,7 @@ private let target: FuzzTarget = {
     return target
 }()
 
+/// Runs the target on one input; a finding ends the program, which is how libFuzzer learns of it.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func testOneInput(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
     do {
