@@ -60,8 +60,11 @@ struct Attack: CustomTestStringConvertible, Sendable {
     )
 
     private static let deepTable: [UInt8] = {
-        let value = (0..<400).reduce([UInt8(ascii: "V")]) { inner, _ in
-            [UInt8(ascii: "F")] + withUnsafeBytes(of: UInt32(inner.count + 1).bigEndian) { Array($0) } + [0] + inner
+        var value = [UInt8(ascii: "V")]
+        for _ in 0..<400 {
+            var outer = [UInt8(ascii: "F")]
+            withUnsafeBytes(of: UInt32(value.count + 1).bigEndian) { outer += $0 }
+            value = outer + [0] + value
         }
         let length = withUnsafeBytes(of: UInt32(value.count + 1).bigEndian) { Array($0) }
         return frame(1, 0, [0, 10, 0, 10, 0, 9] + length + [0] + value + [UInt8](repeating: 0, count: 8))
