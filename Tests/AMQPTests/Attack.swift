@@ -62,13 +62,20 @@ struct Attack: CustomTestStringConvertible, Sendable {
     private static let deepTable: [UInt8] = {
         var value = [UInt8(ascii: "V")]
         for _ in 0..<400 {
-            var outer = [UInt8(ascii: "F")]
-            withUnsafeBytes(of: UInt32(value.count + 1).bigEndian) { outer += $0 }
-            value = outer + [0] + value
+            let length = octets(of: value.count + 1)
+            value = [UInt8(ascii: "F")] + length + [0] + value
         }
-        let length = withUnsafeBytes(of: UInt32(value.count + 1).bigEndian) { Array($0) }
-        return frame(1, 0, [0, 10, 0, 10, 0, 9] + length + [0] + value + [UInt8](repeating: 0, count: 8))
+        var payload: [UInt8] = [0, 10, 0, 10, 0, 9]
+        payload += octets(of: value.count + 1)
+        payload.append(0)
+        payload += value
+        payload += [UInt8](repeating: 0, count: 8)
+        return frame(1, 0, payload)
     }()
+
+    private static func octets(of length: Int) -> [UInt8] {
+        withUnsafeBytes(of: UInt32(length).bigEndian) { Array($0) }
+    }
 
     // MARK: What a server may try while a call, a publish and a consumer wait on channel 1
 

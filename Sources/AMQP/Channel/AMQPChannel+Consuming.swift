@@ -105,10 +105,7 @@ extension AMQPConnection {
             needsAcknowledgement: !noAck,
             takesDirectReplies: queue == "amq.rabbitmq.reply-to"
         )
-        if !noAck {
-            begin(.basicQos(.init(prefetchSize: 0, prefetchCount: prefetch)), nil, on: core)
-            beginChannelLimit(on: core)
-        }
+        if !noAck { limitConsumers(to: prefetch, on: core) }
         do throws(AMQPError) {
             let consume = Method.BasicConsume(
                 queue: queue,

@@ -29,6 +29,8 @@ final class ChannelCore {
     var gets = RingBuffer<Bool>()
     /// Present once publishes are confirmed.
     var confirms: ConfirmTracker<PublishOperation>?
+    /// Deliveries that each consumer started next may have; nil before that was ever said.
+    var consumerPrefetch: UInt16?
     /// Deliveries that all consumers together may have; zero means no limit.
     var channelPrefetch: UInt16 = 0
     /// Whether publishes and settlements wait for a commit; never together with ``confirms``.

@@ -45,9 +45,9 @@ extension RecoveringChannel {
     ) async throws(AMQPError) {
         var attempt = attempt
         while true {
+            let channel = try await next(attempt, messages: 1, octets: message.body.count)
+            attempt.dead = channel
             do throws(AMQPError) {
-                let channel = try await next(attempt, messages: 1, octets: message.body.count)
-                attempt.dead = channel
                 if isConfirmed { return try await channel.publish(message, timeout: attempt.remaining) }
                 return try await channel.publishUnconfirmed(message, timeout: attempt.remaining)
             } catch {
@@ -73,18 +73,19 @@ extension RecoveringChannel {
         var left = Array(messages.indices)
         var dead: AMQPChannel?
         while !left.isEmpty {
-            var outcomes: [Result<Void, AMQPError>]
+            let channel: AMQPChannel
             do throws(AMQPError) {
                 let octets = left.reduce(0) { $0 + messages[$1].body.count }
                 var attempt = first
                 attempt.dead = dead
-                let channel = try await next(attempt, messages: left.count, octets: octets)
-                dead = channel
-                let batch = left.count == messages.count ? messages : left.map { messages[$0] }
-                outcomes = await channel.publish(batch, timeout: first.remaining)
+                channel = try await next(attempt, messages: left.count, octets: octets)
             } catch {
-                outcomes = Array(repeating: .failure(error), count: left.count)
+                for index in left { results[index] = .failure(attempts[index].judged(error)) }
+                return results
             }
+            dead = channel
+            let batch = left.count == messages.count ? messages : left.map { messages[$0] }
+            let outcomes = await channel.publish(batch, timeout: first.remaining)
             var again: [Int] = []
             for (index, outcome) in zip(left, outcomes) {
                 guard case .failure(let error) = outcome else { continue }
@@ -107,9 +108,15 @@ extension RecoveringChannel {
         octets: Int
     ) async throws(AMQPError) -> AMQPChannel {
         if let channel = gate.current, channel !== attempt.dead { return channel }
-        if let error = connection.outage.withLock({ $0.enter(messages: messages, octets: octets) }) { throw error }
+        if let error = connection.outage.withLock({ $0.enter(messages: messages, octets: octets) }) {
+            throw attempt.judged(error)
+        }
         defer { connection.outage.withLock { $0.leave(messages: messages, octets: octets) } }
-        return try await gate.value(besides: attempt.dead, before: attempt.deadline)
+        do throws(AMQPError) {
+            return try await gate.value(besides: attempt.dead, before: attempt.deadline)
+        } catch {
+            throw attempt.judged(error)
+        }
     }
 }
 
@@ -127,6 +134,11 @@ struct PublishRecovery: Sendable {
     }
 
     var remaining: Duration { max(.milliseconds(1), ContinuousClock.now.duration(to: deadline)) }
+
+    /// The failure of a wait for the next channel, during which nothing was sent.
+    func judged(_ error: AMQPError) -> AMQPError {
+        error.publishing(wasSent: mayHaveArrived)
+    }
 
     /// Returns if it is to be made again.
     ///
