@@ -84,6 +84,7 @@ let package = Package(
         pattern("single-active-consumer"),
         pattern("streams"),
         program("celeriac-bench", at: "Benchmarks/celeriac-bench", ["Celeriac", "CeleriacCore"]),
+        program("amqp-bench", at: "Benchmarks/amqp-bench", ["AMQP"]),
 
         .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
         .target(name: "TLSSupport", path: "Tests/TLSSupport", exclude: ["make-certificates.sh"], swiftSettings: settings),
@@ -101,12 +102,12 @@ let package = Package(
         suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),
         suite("ContractTests", ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "TLSSupport", "TestSupport"]),
         suite("CeleriacWorkerTests", ["CeleriacWorker"]),
-        suite("RedisTests", ["Redis", "Transport"]),
+        suite("RedisTests", ["Redis", "TLSSupport", "Transport"]),
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore", "TestSupport"]),
         suite("AMQPTests", ["AMQP"]),
         suite("CeleriacAMQPTests", ["AMQP", "CeleriacAMQP", "CeleriacCore", "TestSupport"]),
         suite("AMQPIntegrationTests", ["AMQP", "TLSSupport", "Transport"]),
-        suite("AMQPConformanceTests", ["AMQP", "TestSupport", "Transport"]),
+        suite("AMQPConformanceTests", ["AMQP", "TLSSupport", "TestSupport", "Transport"]),
         program("fleet", at: "Tests/Fixtures/fleet"),
         .target(
             name: "FleetSupport",

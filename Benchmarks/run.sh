@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Compares Celeriac with a bare C client and with Python Celery in one run, on private servers, and prints a table.
+# Compares Celeriac with a bare C client and with Python Celery in one run, on private servers, and prints a table for
+# the AMQP library alone and one for the whole framework.
 # What the figures mean, and the settings: Benchmarks/README.md.
 set -euo pipefail
 
@@ -9,6 +10,8 @@ cd "$root"
 
 export BENCH_COUNT=${BENCH_COUNT:-50000} BENCH_CELERY_COUNT=${BENCH_CELERY_COUNT:-3000}
 export BENCH_TRIPS=${BENCH_TRIPS:-1000} BENCH_ROUNDS=${BENCH_ROUNDS:-3}
+export BENCH_AMQP_COUNT=${BENCH_AMQP_COUNT:-100000} BENCH_MEMORY_COUNT=${BENCH_MEMORY_COUNT:-200000}
+export BENCH_SECTIONS=${BENCH_SECTIONS:-amqp framework}
 export BENCH_CONTESTANTS=${BENCH_CONTESTANTS:-bare-c celeriac celery}
 
 if [[ ${1:-} != measure ]]; then
@@ -18,17 +21,29 @@ if [[ ${1:-} != measure ]]; then
     read -ra flags <<<"$(pkg-config --cflags --libs librabbitmq hiredis)"
     gcc -std=c11 -O2 -Wall -Wextra -o "$build/bare" Benchmarks/bare/bare.c "${flags[@]}"
     BENCH_BARE=$build/bare
-    if [[ " $BENCH_CONTESTANTS " == *" celery "* ]]; then BENCH_PYTHON=$(Scripts/python-environment.sh); fi
-    if [[ " $BENCH_CONTESTANTS " == *" celeriac "* ]]; then
-        swift=${SWIFT:-swift}
-        "$swift" build -c release --product celeriac-bench >&2
-        BENCH_CELERIAC=$("$swift" build -c release --show-bin-path)/celeriac-bench
-        if [[ ! -x $BENCH_CELERIAC ]]; then
-            echo "${0##*/}: the build left no program celeriac-bench" >&2
+    # Builds a program and leaves its path in $built.
+    build_swift() { # PRODUCT
+        local swift=${SWIFT:-swift}
+        "$swift" build -c release --product "$1" >&2
+        built=$("$swift" build -c release --show-bin-path)/$1
+        if [[ ! -x $built ]]; then
+            echo "${0##*/}: the build left no program $1" >&2
             exit 1
         fi
+    }
+    BENCH_PYTHON='' BENCH_CELERIAC='' BENCH_AMQP=''
+    if [[ " $BENCH_SECTIONS " == *" amqp "* ]]; then
+        build_swift amqp-bench
+        BENCH_AMQP=$built
     fi
-    export BENCH_BARE BENCH_PYTHON="${BENCH_PYTHON:-}" BENCH_CELERIAC="${BENCH_CELERIAC:-}"
+    if [[ " $BENCH_SECTIONS " == *" framework "* ]]; then
+        if [[ " $BENCH_CONTESTANTS " == *" celery "* ]]; then BENCH_PYTHON=$(Scripts/python-environment.sh); fi
+        if [[ " $BENCH_CONTESTANTS " == *" celeriac "* ]]; then
+            build_swift celeriac-bench
+            BENCH_CELERIAC=$built
+        fi
+    fi
+    export BENCH_BARE BENCH_PYTHON BENCH_CELERIAC BENCH_AMQP
     # With one scheduler RabbitMQ would be the same for everybody, but not what a machine runs.
     CELERIAC_RABBITMQ_SCHEDULERS=${CELERIAC_RABBITMQ_SCHEDULERS:-$(nproc)}
     export CELERIAC_RABBITMQ_SCHEDULERS
@@ -37,6 +52,59 @@ fi
 
 samples=$CELERIAC_SERVERS_DIR/samples
 read -ra contestants <<<"$BENCH_CONTESTANTS"
+
+progress() { # TEXT
+    [[ ! -t 2 ]] || printf '\r%-60s\r%s ' '' "$1" >&2
+}
+
+measure() { # COMMAND…: a contestant that hangs fails the run; a hole in the table would say nothing
+    if ! timeout "${BENCH_TIMEOUT:-120}" "$@" >>"$samples"; then
+        echo "${0##*/}: failed: $*" >&2
+        exit 1
+    fi
+}
+
+# MARK: The AMQP library alone
+
+amqp_cases=()
+add_case() { # NAME ARGUMENT…: the first argument is the measure
+    amqp_cases+=("$*")
+}
+large=$((BENCH_AMQP_COUNT / 25))
+for type in classic quorum; do
+    small=(--count "$BENCH_AMQP_COUNT" --queue-type "$type")
+    add_case "$type-publish" publish --mandatory no "${small[@]}"
+    add_case "$type-publish-mandatory" publish --mandatory yes "${small[@]}"
+    add_case "$type-publish-batches" publish-many --mandatory yes "${small[@]}"
+    add_case "$type-drain" drain --prefetch 1000 "${small[@]}"
+    add_case "$type-publish-64KiB" publish --size 65536 --queue-type "$type" --count "$large"
+    add_case "$type-drain-64KiB" drain --prefetch 1000 --size 65536 --queue-type "$type" --count "$large"
+done
+
+amqp_section() {
+    local round name=() arguments=()
+    for ((round = 1; round <= BENCH_ROUNDS; round++)); do
+        for case in "${amqp_cases[@]}"; do
+            read -r name arguments <<<"$case"
+            read -ra arguments <<<"$arguments"
+            progress "AMQP round $round of $BENCH_ROUNDS: $name"
+            # The C program knows no difference between single publishes and batches: its window is one batch.
+            measure "$BENCH_BARE" "${arguments[0]%-many}" "${arguments[@]:1}" --name "$name"
+            measure "$BENCH_AMQP" "${arguments[@]}" --name "$name"
+        done
+    done
+    progress "AMQP transactions"
+    for ((round = 1; round <= BENCH_ROUNDS; round++)); do
+        measure "$BENCH_AMQP" transactions --count "$large" --queue-type classic
+    done
+    progress "AMQP memory"
+    BENCH_TIMEOUT=3000 measure "$BENCH_AMQP" memory --count "$BENCH_MEMORY_COUNT" --queue-type quorum
+    progress ''
+    echo "The AMQP library alone against a C client on librabbitmq; median of $BENCH_ROUNDS rounds"
+    python3 "$here/table.py" amqp "${amqp_cases[@]%% *}" <"$samples"
+}
+
+# MARK: The framework
 
 run() { # CONTESTANT MEASURE
     local count=$BENCH_COUNT command
@@ -53,23 +121,35 @@ run() { # CONTESTANT MEASURE
             ;;
     esac
     [[ $2 != roundtrip ]] || count=$BENCH_TRIPS
-    # A contestant that hangs fails the run; a hole in the table would say nothing.
-    if ! timeout 120 "${command[@]}" "$2" --count "$count" >>"$samples"; then
-        echo "${0##*/}: $1 failed at $2" >&2
-        exit 1
-    fi
+    measure "${command[@]}" "$2" --count "$count"
 }
 
-for ((round = 1; round <= BENCH_ROUNDS; round++)); do
-    for measure in publish drain drain-results roundtrip; do
-        for contestant in "${contestants[@]}"; do
-            [[ ! -t 2 ]] || printf '\rround %d of %d: %-13s %-8s ' "$round" "$BENCH_ROUNDS" "$measure" "$contestant" >&2
-            run "$contestant" "$measure"
+framework_section() {
+    local round what contestant
+    for ((round = 1; round <= BENCH_ROUNDS; round++)); do
+        for what in publish drain drain-results roundtrip; do
+            for contestant in "${contestants[@]}"; do
+                progress "round $round of $BENCH_ROUNDS: $what $contestant"
+                run "$contestant" "$what"
+            done
         done
     done
-done
-[[ ! -t 2 ]] || printf '\r%-50s\r' '' >&2
-[[ -z ${BENCH_SAMPLES:-} ]] || cp "$samples" "$BENCH_SAMPLES"
+    progress ''
+    echo "The framework, classic queues; median of $BENCH_ROUNDS rounds"
+    python3 "$here/table.py" framework "${contestants[@]}" <"$samples"
+}
 
-echo "$(nproc) cores; RabbitMQ classic queues and Redis on the same machine; median of $BENCH_ROUNDS rounds"
-python3 "$here/table.py" "${contestants[@]}" <"$samples"
+echo "$(nproc) cores; RabbitMQ and Redis on the same machine"
+for section in $BENCH_SECTIONS; do
+    echo
+    case $section in
+        amqp) amqp_section ;;
+        framework) framework_section ;;
+        *)
+            echo "${0##*/}: no section $section" >&2
+            exit 64
+            ;;
+    esac
+    [[ -z ${BENCH_SAMPLES:-} ]] || cat "$samples" >>"$BENCH_SAMPLES"
+    : >"$samples"
+done

@@ -1,12 +1,13 @@
 // The measure of the other contestants: what the servers can carry when the client costs next to nothing.
 // librabbitmq reads the frames; what is sent often (publish, ack) is gathered into one write, which the library cannot.
 //
-//   bare publish       --count N [--window W] [--size OCTETS]
-//   bare drain         --count N [--prefetch P] [--ack multiple|single] [--redis]
+//   bare publish       --count N [--window W] [--size OCTETS] [--mandatory yes|no]
+//   bare drain         --count N [--prefetch P] [--size OCTETS] [--ack multiple|single] [--redis]
 //   bare drain-results --count N ...      the same as drain --redis
 //   bare roundtrip     --count N
 //
-// RABBITMQ_URL and REDIS_URL name the servers; --queue-type quorum asks for quorum queues. One JSON line each.
+// RABBITMQ_URL and REDIS_URL name the servers; --queue-type quorum asks for quorum queues. One JSON line each, in which
+// --name replaces the measure's name.
 
 #define _GNU_SOURCE
 #include <amqp.h>
@@ -32,11 +33,13 @@ enum { CHANNEL = 1, BATCH = 50, WARM_UP = 100, GATHER = 1 << 18 };
 
 struct options {
     const char *command;
+    const char *name;
     const char *queue_type;
     uint64_t count;
     uint64_t window;
     size_t size;
     int prefetch;
+    bool mandatory;
     bool multiple;
     bool redis;
 };
@@ -118,13 +121,13 @@ static void close_frame(struct gather *out, size_t start) {
     put8(out, AMQP_FRAME_END);
 }
 
-static void put_publish(struct gather *out, const char *routing_key, const void *body, size_t size) {
+static void put_publish(struct gather *out, const char *routing_key, const void *body, size_t size, bool mandatory) {
     size_t frame = open_frame(out, AMQP_FRAME_METHOD);
     put32(out, AMQP_BASIC_PUBLISH_METHOD);
     put16(out, 0);
     put_short_string(out, "");
     put_short_string(out, routing_key);
-    put8(out, 1);  // mandatory
+    put8(out, mandatory);
     close_frame(out, frame);
 
     frame = open_frame(out, AMQP_FRAME_HEADER);
@@ -239,7 +242,7 @@ static void publish_all(amqp_connection_state_t connection, const struct options
     while (confirmed < options->count) {
         while (published < options->count && published - confirmed < options->window) {
             if (out.used + room > GATHER) flush(connection, &out);
-            put_publish(&out, queue_name, body, options->size);
+            put_publish(&out, queue_name, body, options->size, options->mandatory);
             published++;
         }
         flush(connection, &out);
@@ -253,7 +256,7 @@ static void publish(const struct options *options) {
     declare(connection, options);
     double cpu = cpu_seconds(), start = seconds_now();
     publish_all(connection, options);
-    report_rate("publish", options->count, seconds_now() - start, cpu_seconds() - cpu);
+    report_rate(options->name, options->count, seconds_now() - start, cpu_seconds() - cpu);
     close_connection(connection, true);
 }
 
@@ -360,7 +363,7 @@ static void drain(const struct options *options) {
     // Answered after the acknowledgements before it were read.
     amqp_basic_cancel(connection, CHANNEL, amqp_cstring_bytes("bare"));
     check(connection, "basic.cancel");
-    report_rate(options->redis ? "drain-results" : "drain", options->count, seconds_now() - start, cpu_seconds() - cpu);
+    report_rate(options->name, options->count, seconds_now() - start, cpu_seconds() - cpu);
     close_connection(connection, true);
     if (redis) redisFree(redis);
 }
@@ -392,7 +395,7 @@ static double one_trip(amqp_connection_state_t connection, redisContext *redis, 
     char key[96];
     snprintf(key, sizeof key, "celery-task-meta-bare-%024llu", (unsigned long long)number);
     double start = seconds_now();
-    put_publish(&out, queue_name, key, strlen(key));
+    put_publish(&out, queue_name, key, strlen(key), true);
     flush(connection, &out);
     take_confirms(connection, 0);
     take_replies(redis, 1);
@@ -442,7 +445,7 @@ static void roundtrip(const struct options *options) {
 
 static void usage(void) {
     fputs("usage: bare publish|drain|drain-results|roundtrip --count N [--window W] [--size OCTETS] [--prefetch P]\n"
-          "            [--ack multiple|single] [--redis] [--queue-type classic|quorum]\n",
+          "            [--mandatory yes|no] [--ack multiple|single] [--redis] [--queue-type classic|quorum] [--name NAME]\n",
           stderr);
     exit(64);
 }
@@ -455,9 +458,10 @@ static uint64_t number(const char *text, uint64_t largest) {
 }
 
 int main(int argc, char **argv) {
-    struct options options = {.queue_type = "classic", .window = 1000, .size = 250, .prefetch = 100, .multiple = true};
+    struct options options = {
+        .queue_type = "classic", .window = 1000, .size = 250, .prefetch = 100, .mandatory = true, .multiple = true};
     if (argc < 2) usage();
-    options.command = argv[1];
+    options.command = options.name = argv[1];
     for (int index = 2; index < argc; index++) {
         const char *name = argv[index];
         if (strcmp(name, "--redis") == 0) {
@@ -471,6 +475,9 @@ int main(int argc, char **argv) {
         else if (strcmp(name, "--size") == 0) options.size = (size_t)number(value, 100000);
         else if (strcmp(name, "--prefetch") == 0) options.prefetch = (int)number(value, 65535);
         else if (strcmp(name, "--queue-type") == 0) options.queue_type = value;
+        else if (strcmp(name, "--name") == 0) options.name = value;
+        else if (strcmp(name, "--mandatory") == 0 && strcmp(value, "yes") == 0) options.mandatory = true;
+        else if (strcmp(name, "--mandatory") == 0 && strcmp(value, "no") == 0) options.mandatory = false;
         else if (strcmp(name, "--ack") == 0 && strcmp(value, "multiple") == 0) options.multiple = true;
         else if (strcmp(name, "--ack") == 0 && strcmp(value, "single") == 0) options.multiple = false;
         else usage();

@@ -25,11 +25,11 @@ enum DelayLadder {
     /// Declares the levels, from the last to the first, so that whatever is there already works.
     static func declare(on connection: AMQPConnection) async throws(AMQPError) {
         try await connection.withSetupChannel { channel throws(AMQPError) in
-            try await channel.declareExchange(delivery, type: "topic")
+            try await channel.declareExchange(delivery, type: .topic)
             for number in 0..<levels {
                 let next = number == 0 ? delivery : level(number - 1)
                 let skipped = String(repeating: "*.", count: levels - 1 - number)
-                try await channel.declareExchange(level(number), type: "topic")
+                try await channel.declareExchange(level(number), type: .topic)
                 _ = try await connection.declareOrAdopt(
                     level(number),
                     arguments: [
@@ -49,7 +49,7 @@ enum DelayLadder {
     /// Lets delayed messages for a queue reach it.
     static func bind(_ queue: String, on connection: AMQPConnection) async throws(AMQPError) {
         try await connection.withSetupChannel { channel throws(AMQPError) in
-            try await channel.declareExchange(delivery, type: "topic")
+            try await channel.declareExchange(delivery, type: .topic)
             try await channel.bindQueue(queue, to: delivery, routingKey: "#." + queue)
         }
     }

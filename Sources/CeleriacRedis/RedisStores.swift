@@ -90,7 +90,7 @@ extension CeleriacError {
             case .connectionLost, .outcomeUnknown: .connectionLost
             case .authentication, .notPermitted: .accessDenied
             case .invalidURL: .configuration
-            case .tlsUnavailable: .unsupported
+            case .tlsFailed: error.tlsFailure?.isPermanent == true ? .configuration : .unavailable
             case .command: .refused
             default: .unavailable
             }

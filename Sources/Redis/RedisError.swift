@@ -1,3 +1,5 @@
+public import Transport
+
 /// Why a Redis operation did not succeed.
 public struct RedisError: Error, Sendable, CustomStringConvertible {
     /// The kinds of failure, an open set.
@@ -5,7 +7,7 @@ public struct RedisError: Error, Sendable, CustomStringConvertible {
         private enum Raw: String {
             case cannotConnect, connectionLost, outcomeUnknown, timedOut, cancelled, closed, overloaded
             case authentication, notPermitted, command, loading, masterDown, readOnly, outOfMemory, noScript, busy
-            case transactionAborted, protocolViolation, unexpectedReply, invalidURL, tlsUnavailable, outOfMemoryLocally
+            case transactionAborted, protocolViolation, unexpectedReply, invalidURL, tlsFailed, outOfMemoryLocally
         }
         private let raw: Raw
 
@@ -51,8 +53,8 @@ public struct RedisError: Error, Sendable, CustomStringConvertible {
         public static let unexpectedReply = Code(raw: .unexpectedReply)
         /// The URL cannot be understood.
         public static let invalidURL = Code(raw: .invalidURL)
-        /// The URL asks for TLS, which this version does not offer for Redis.
-        public static let tlsUnavailable = Code(raw: .tlsUnavailable)
+        /// TLS did not come about; ``RedisError/tlsFailure`` tells why.
+        public static let tlsFailed = Code(raw: .tlsFailed)
         /// This process has no memory left for the command.
         public static let outOfMemoryLocally = Code(raw: .outOfMemoryLocally)
 
@@ -68,6 +70,8 @@ public struct RedisError: Error, Sendable, CustomStringConvertible {
     public let message: String
     /// What caused it, if something else did.
     public let underlying: (any Error)?
+    /// What went wrong with TLS, if that is the cause.
+    public var tlsFailure: TLSFailure? { (underlying as? TransportError)?.tlsFailure }
     /// Whether the server may have run the command although no answer came.
     public let mayHaveExecuted: Bool
 

@@ -64,6 +64,8 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
     private var closeTimer: TimerID?
 
     private static let chunkSize = 64 << 10
+    /// What the input buffer grows to on a busy stream, whose owner takes all of it.
+    private static let busyInput = 512 << 10
 
     /// Takes over a connected, non-blocking descriptor.
     package init(descriptor: Int32, peer: String, on loop: EventLoop, limits: Limits = Limits()) {
@@ -255,7 +257,10 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
             return false
         }
         inputEnd += count
+        let isFull = inputEnd == input.count
         offerInput()
+        // The peer sends faster than such reads take it: larger ones have fewer wakes, and move less of large frames.
+        if isFull, state == .open, input.count < Self.busyInput { growInput() }
         return true
     }
 
@@ -294,6 +299,11 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
             if inputEnd < input.count / 2 { return true }
         }
         guard input.count < limits.input else { return inputEnd < input.count }
+        growInput()
+        return true
+    }
+
+    private func growInput() {
         let larger = UnsafeMutableRawBufferPointer.allocate(
             byteCount: min(2 * input.count, limits.input),
             alignment: 16
@@ -301,7 +311,6 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
         larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: input[..<inputEnd]))
         input.deallocate()
         input = larger
-        return true
     }
 
     // MARK: End

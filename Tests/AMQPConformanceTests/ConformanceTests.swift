@@ -1,3 +1,4 @@
+import TLSSupport
 import TestSupport
 import Testing
 
@@ -22,6 +23,16 @@ struct ConformanceTests {
         arguments: Area.features(.control)
     )
     func controlled(_ feature: Feature) async throws {
+        try await Lab.run(feature.clause)
+    }
+
+    @Test(
+        "Does it over TLS",
+        .enabled(if: TLSServers.areAvailable, "run Scripts/with-servers.sh"),
+        .timeLimit(.minutes(2)),
+        arguments: Area.features(.security)
+    )
+    func secured(_ feature: Feature) async throws {
         try await Lab.run(feature.clause)
     }
 

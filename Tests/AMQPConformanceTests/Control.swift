@@ -9,15 +9,13 @@ struct Control: Sendable {
         let description: String
     }
 
-    private static let tool = "/usr/lib/rabbitmq/bin/rabbitmqctl"
-
     /// Where the broker keeps its state.
     let directory: String
 
     private static func variable(_ name: String) -> String? { ProcessInfo.processInfo.environment[name] }
 
     static var isAvailable: Bool {
-        variable("CELERIAC_SERVERS_DIR") != nil && FileManager.default.isExecutableFile(atPath: tool)
+        variable("CELERIAC_SERVERS_DIR") != nil && variable("CELERIAC_SERVERS") != nil
     }
 
     /// The tool of the broker that all tests share.
@@ -28,18 +26,9 @@ struct Control: Sendable {
     /// Runs the tool and returns what it prints.
     @discardableResult
     func callAsFunction(_ arguments: String...) async throws -> String {
-        let state = directory + "/rabbitmq"
-        func number(_ name: String) throws -> String {
-            try String(contentsOfFile: "\(state)/\(name)", encoding: .utf8).filter(\.isNumber)
-        }
-        return try await Self.run(
-            Self.tool,
-            ["-q", "-n", "celeriac-\(try number("port"))@localhost"] + arguments,
-            environment: [
-                "HOME": "\(state)/home", "LANG": "C.UTF-8", "ERL_EPMD_PORT": try number("epmd-port"),
-                "RABBITMQ_CONF_ENV_FILE": "\(state)/environment.conf",
-                "PATH": Self.variable("PATH") ?? "/usr/bin:/bin:/usr/sbin:/sbin",
-            ]
+        try await Self.run(
+            #require(Self.variable("CELERIAC_SERVERS")),
+            ["control", "rabbitmq", directory, "-q"] + arguments
         )
     }
 
@@ -60,13 +49,11 @@ struct Control: Sendable {
 
     fileprivate static func run(
         _ program: String,
-        _ arguments: [String],
-        environment: [String: String]
+        _ arguments: [String]
     ) async throws -> String {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments
-        process.environment = environment
         process.standardInput = FileHandle.nullDevice
         // Into a file: whatever the program leaves running would hold a pipe open.
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("conformance-\(UUID().uuidString)")
@@ -100,14 +87,10 @@ struct OwnBroker: Sendable {
     /// `start`, `stop`, `kill` or `restart`.
     @discardableResult
     func perform(_ action: String) async throws -> String {
-        try await Control.run(
-            script,
-            [action, "rabbitmq", directory],
-            environment: ProcessInfo.processInfo.environment
-        )
+        try await Control.run(script, [action, "rabbitmq", directory])
     }
 
     fileprivate func clear() async throws {
-        _ = try await Control.run(script, ["clear", directory], environment: ProcessInfo.processInfo.environment)
+        _ = try await Control.run(script, ["clear", directory])
     }
 }

@@ -15,6 +15,8 @@ struct Feature: Sendable {
         case broker
         /// The broker's command line tool, which the scripts of this project make available.
         case control
+        /// A broker with TLS.
+        case security
         /// A broker of its own, to restart it or to make it suffer.
         case ownBroker
     }
@@ -51,6 +53,8 @@ struct Area: Sendable {
 
     static let all = [
         Area(title: "Connections", features: ConnectionFeatures.all),
+        Area(title: "Security", features: SecurityFeatures.all),
+        Area(title: "Recovery", features: RecoveryFeatures.all),
         Area(title: "Channels", features: ChannelFeatures.all),
         Area(title: "Exchanges and bindings", features: ExchangeFeatures.all),
         Area(title: "Queues", features: QueueFeatures.all),
@@ -60,6 +64,7 @@ struct Area: Sendable {
         Area(title: "Consuming", features: ConsumingFeatures.all),
         Area(title: "Transactions", features: TransactionFeatures.all),
         Area(title: "Streams", features: StreamFeatures.all),
+        Area(title: "Remote procedure calls", features: RPCFeatures.all),
     ]
 
     static func features(_ need: Feature.Need) -> [Feature] {

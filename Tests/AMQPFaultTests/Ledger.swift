@@ -29,6 +29,11 @@ final class Ledger: Sendable {
         book.withLock { $0.entries[message, default: Entry()].attempts += 1 }
     }
 
+    /// The publish failed before anything was sent.
+    func unsent(_ message: Int) {
+        book.withLock { $0.entries[message]?.attempts -= 1 }
+    }
+
     /// The broker may have the message, or not.
     func unknown(_ message: Int) {
         book.withLock { $0.unknown += 1 }

@@ -140,6 +140,8 @@ public final class FaultProxy: Sendable {
     public var openLinks: [Int] { state.withLock { $0.links.keys.sorted() } }
     /// How many links there have been.
     public var linkCount: Int { state.withLock { $0.lastLink } }
+    /// How many clients were reset at once, because they were to be or because there was no server.
+    public var rejectedCount: Int { state.withLock { $0.rejected } }
     /// The conversations that were recorded.
     public var recordings: [Recording] { state.withLock { $0.recordings } }
 

@@ -26,6 +26,7 @@ struct ProxyState {
     var armed: [Armed] = []
     var lastArmed = 0
     var occurrences: [FaultOccurrence] = []
+    var rejected = 0
     var ofNewLinks: [(fault: Fault, directions: [Direction])] = []
     var recordings: [Recording] = []
     var recordingLimit: Int
@@ -96,6 +97,7 @@ struct ProxyState {
             guard client >= 0 else { return }
             let server = arrivals == .accept ? Socket.connect(to: upstream) : -1
             guard server >= 0 else {
+                rejected += 1
                 Socket.reset(client)
                 continue
             }

@@ -189,6 +189,7 @@ import Testing
         #expect(throws: Peer.Refused(reason: ECONNREFUSED)) { try Peer.connect(to: proxy.port) }
         proxy.setArrivals(.reset)
         #expect(try Peer.connect(to: proxy.port).receiveAll() == ([], .reset))
+        #expect(proxy.rejectedCount == 1)
         proxy.setArrivals(.ignore)
         let patient = try Peer.connect(to: proxy.port)
         patient.send([1])

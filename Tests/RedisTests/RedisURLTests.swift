@@ -74,10 +74,37 @@ import Transport
         #expect(error?.description.contains("canary") == false)
     }
 
-    @Test("TLS is refused with its own error")
-    func tls() {
-        #expect(throws: RedisError.self) { try RedisURL("rediss://h") }
-        #expect { try RedisURL("rediss://:canary@h") } throws: { ($0 as? RedisError)?.code == .tlsUnavailable }
+    @Test("rediss asks for TLS, verified, with the parameters of redis-py")
+    func tls() throws {
+        let plain = try RedisURL("rediss://:canary@h/3")
+        #expect(plain.tls == TLSConfiguration())
+        #expect(plain.database == 3)
+        #expect("\(plain)" == "rediss://:***@h:6379/3")
+        let url = try RedisURL(
+            "rediss://h?db=2&ssl_ca_certs=/ca.pem&ssl_certfile=/c.pem&ssl_keyfile=/k.pem&ssl_password=canary"
+                + "&ssl_cert_reqs=CERT_REQUIRED&ssl_check_hostname=false"
+        )
+        var expected = TLSConfiguration()
+        expected.trust = .file("/ca.pem")
+        expected.clientCertificate = .init(certificateFile: "/c.pem", keyFile: "/k.pem", passphrase: "canary")
+        expected.verification = .noHostname
+        #expect(url.tls == expected)
+        #expect(url.database == 2)
+        #expect(try RedisURL("rediss://h?ssl_cert_reqs=none").tls?.verification == TLSConfiguration.Verification.none)
+        #expect(!"\(url)".contains("canary"))
+    }
+
+    @Test(
+        "TLS parameters that mean nothing are refused",
+        arguments: [
+            "redis://h?ssl_ca_certs=/canary", "rediss://h?ssl_cert_reqs=canary", "rediss://h?ssl_keyfile=/canary",
+            "rediss://h?ssl_check_hostname=canary", "rediss://h?canary=1",
+        ]
+    )
+    func badTLS(_ text: String) {
+        let error = #expect(throws: RedisError.self) { try RedisURL(text) }
+        #expect(error?.code == .invalidURL)
+        #expect(error?.description.contains("canary") == false)
     }
 }
 

@@ -45,6 +45,9 @@ public struct BindingArguments: Hashable, Sendable {
 }
 
 extension BindingArguments: ExpressibleByDictionaryLiteral {
+    /// No arguments.
+    public init() { self.init(match: nil) }
+
     /// Fields that are sent as they are.
     public init(dictionaryLiteral elements: (String, FieldValue)...) {
         self.init(headers: FieldTable(elements))

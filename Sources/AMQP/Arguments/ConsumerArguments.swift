@@ -103,6 +103,9 @@ public struct ConsumerArguments: Hashable, Sendable {
 }
 
 extension ConsumerArguments: ExpressibleByDictionaryLiteral {
+    /// No arguments.
+    public init() { self.init(priority: nil) }
+
     /// Fields that are sent as they are, unchecked.
     public init(dictionaryLiteral elements: (String, FieldValue)...) {
         self.init(other: FieldTable(elements))

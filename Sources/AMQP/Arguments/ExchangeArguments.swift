@@ -94,6 +94,9 @@ public struct ExchangeArguments: Hashable, Sendable {
 }
 
 extension ExchangeArguments: ExpressibleByDictionaryLiteral {
+    /// No arguments.
+    public init() { self.init(alternateExchange: nil) }
+
     /// Fields that are sent as they are, unchecked.
     public init(dictionaryLiteral elements: (String, FieldValue)...) {
         self.init(other: FieldTable(elements))

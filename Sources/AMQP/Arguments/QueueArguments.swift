@@ -222,6 +222,9 @@ public struct QueueArguments: Hashable, Sendable {
 }
 
 extension QueueArguments: ExpressibleByDictionaryLiteral {
+    /// No arguments.
+    public init() { self.init(type: nil) }
+
     /// Fields that are sent as they are, unchecked.
     public init(dictionaryLiteral elements: (String, FieldValue)...) {
         self.init(other: FieldTable(elements))

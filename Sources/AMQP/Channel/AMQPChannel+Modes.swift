@@ -11,7 +11,8 @@ extension AMQPChannel {
     ///
     /// - Parameters:
     ///   - prefetch: Messages; zero means no limit.
-    ///   - scope: Where both limits are set, both hold.
+    ///   - scope: Where both limits are set, both hold. RabbitMQ lifts the channel's for a moment when a consumer with
+    ///     another prefetch than the one before is started.
     /// - Throws: ``AMQPError``, if the channel ends or does not answer in time.
     /// - SeeAlso: AMQP 0-9-1 `basic.qos`; RabbitMQ reads `global = false` as "per consumer".
     public func setPrefetch(_ prefetch: UInt16, scope: PrefetchScope = .consumer) async throws(AMQPError) {
@@ -97,21 +98,29 @@ extension AMQPConnection {
         switch scope {
         case .channel:
             core.channelPrefetch = prefetch
-            _ = try await call(.basicQos(.init(prefetchSize: 0, prefetchCount: prefetch, isGlobal: true)), on: core)
         case .consumer:
-            _ = try await call(.basicQos(.init(prefetchSize: 0, prefetchCount: prefetch)), on: core)
-            beginChannelLimit(on: core)
+            core.consumerPrefetch = prefetch
+            let limit = Method.basicQos(.init(prefetchSize: 0, prefetchCount: prefetch))
+            guard core.channelPrefetch > 0 else {
+                _ = try await call(limit, on: core)
+                return
+            }
+            begin(limit, nil, on: core)
         }
+        _ = try await call(Self.channelLimit(core), on: core)
     }
 
-    /// Sets the channel's own limit again, which RabbitMQ lifts whenever a consumer's is set.
-    func beginChannelLimit(on core: ChannelCore) {
-        guard core.channelPrefetch > 0 else { return }
-        begin(
-            .basicQos(.init(prefetchSize: 0, prefetchCount: core.channelPrefetch, isGlobal: true)),
-            nil,
-            on: core
-        )
+    /// Limits the consumers to come, unless they are limited so.
+    func limitConsumers(to prefetch: UInt16, on core: ChannelCore) {
+        guard core.consumerPrefetch != prefetch else { return }
+        core.consumerPrefetch = prefetch
+        begin(.basicQos(.init(prefetchSize: 0, prefetchCount: prefetch)), nil, on: core)
+        // RabbitMQ has just lifted the channel's own limit along with it.
+        if core.channelPrefetch > 0 { begin(Self.channelLimit(core), nil, on: core) }
+    }
+
+    private static func channelLimit(_ core: ChannelCore) -> Method {
+        .basicQos(.init(prefetchSize: 0, prefetchCount: core.channelPrefetch, isGlobal: true))
     }
 
     func selectConfirms(on channel: AMQPChannel) async throws(AMQPError) {
@@ -150,7 +159,10 @@ extension AMQPConnection {
     func recovered(_ core: ChannelCore) {
         core.recoveries -= 1
         core.acks.forgetAll()
-        for consumer in core.consumers.values where consumer.needsAcknowledgement { consumer.inbox.dropAvailable() }
+        for consumer in core.consumers.values where consumer.needsAcknowledgement {
+            consumer.arrived = []
+            consumer.inbox.dropAvailable()
+        }
     }
 }
 

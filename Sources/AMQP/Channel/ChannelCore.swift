@@ -8,13 +8,21 @@ struct ChannelAnswer: Sendable {
 
 /// The half of a channel that lives on the event loop, inside its connection.
 final class ChannelCore {
-    struct Consumer {
+    final class Consumer {
         let inbox: ConsumerInbox
         let needsAcknowledgement: Bool
         /// Whether it consumes RabbitMQ's pseudo-queue for direct replies.
         let takesDirectReplies: Bool
         /// Set when nobody takes deliveries any more; those on the way go back to their queue.
         var isAbandoned = false
+        /// What the octets just read have brought; handed over together.
+        var arrived: [AMQPDelivery] = []
+
+        init(inbox: ConsumerInbox, needsAcknowledgement: Bool, takesDirectReplies: Bool) {
+            self.inbox = inbox
+            self.needsAcknowledgement = needsAcknowledgement
+            self.takesDirectReplies = takesDirectReplies
+        }
     }
 
     let number: UInt16
@@ -23,12 +31,23 @@ final class ChannelCore {
     var machine: ChannelStateMachine
     var assembler: ContentAssembler
     var acks = AckCoalescer()
-    var consumers: [String: Consumer] = [:]
+    var consumers: [String: Consumer] = [:] {
+        didSet { lastConsumer = nil }
+    }
+    private var lastConsumer: (tag: String, consumer: Consumer)?
+    var deliverDecoder = DeliverDecoder()
+    var publishEncoder: PublishEncoder
+    /// The look into the mailbox that follows deliveries by itself; see ``AMQPConnection/expectSettlements(_:)``.
+    var settlementTimer: TimerID?
+    /// Acknowledgements for which that look is not waited.
+    var settlementPatience = ChannelCore.largestPatience
     var calls: [ChannelStateMachine.CallID: Waiter<ChannelAnswer>] = [:]
     /// Calls of `basic.get` in order, with whether each loan needs an acknowledgement.
     var gets = RingBuffer<Bool>()
     /// Present once publishes are confirmed.
     var confirms: ConfirmTracker<PublishOperation>?
+    /// Deliveries that each consumer started next may have; nil before that was ever said.
+    var consumerPrefetch: UInt16?
     /// Deliveries that all consumers together may have; zero means no limit.
     var channelPrefetch: UInt16 = 0
     /// Whether publishes and settlements wait for a commit; never together with ``confirms``.
@@ -43,7 +62,7 @@ final class ChannelCore {
     var deferred: [UInt8] = []
     var isFlowActive = true
     var sweep: (timer: TimerID, at: ContinuousClock.Instant)?
-    private var lastConsumer = 0
+    private var lastConsumerNumber = 0
     private var lastCall: ChannelStateMachine.CallID = 0
 
     // Storage that is used again and again, so that the hot paths allocate nothing.
@@ -56,7 +75,24 @@ final class ChannelCore {
         self.instance = instance
         self.mailbox = mailbox
         machine = ChannelStateMachine(number: number)
+        publishEncoder = PublishEncoder(channel: number)
         assembler = ContentAssembler(maximumBodySize: maximumBodySize)
+    }
+
+    static let largestPatience = 256
+
+    /// Finds a consumer; the one of the last delivery at once.
+    func consumer(_ tag: String) -> Consumer? {
+        if let lastConsumer, lastConsumer.tag == tag { return lastConsumer.consumer }
+        guard let consumer = consumers[tag] else { return nil }
+        lastConsumer = (tag, consumer)
+        return consumer
+    }
+
+    /// Acknowledgements wait for company no longer than a quarter of the smallest prefetch window lasts.
+    func limitPatience(prefetch: UInt16) {
+        guard prefetch > 0 else { return }
+        settlementPatience = max(1, min(settlementPatience, Int(prefetch) / 4))
     }
 
     /// Names a call; without a waiter, its answer interests nobody.
@@ -68,7 +104,7 @@ final class ChannelCore {
 
     /// A short name, so that it needs no allocation when it comes back with each delivery.
     func newConsumerTag() -> String {
-        lastConsumer += 1
-        return "consumer-\(lastConsumer)"
+        lastConsumerNumber += 1
+        return "consumer-\(lastConsumerNumber)"
     }
 }

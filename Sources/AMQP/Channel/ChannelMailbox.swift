@@ -3,7 +3,7 @@ internal import Synchronization
 /// What callers on any thread leave for the loop: messages to publish, deliveries to settle.
 ///
 /// The first to leave something after the loop has emptied the box wakes the loop; everybody else until then rides
-/// along, in the same write.
+/// along, in the same write. Acknowledgements wake it only in number while it is going to look by itself.
 final class ChannelMailbox: Sendable {
     struct Contents: Sendable {
         var publishes: [PublishOperation] = []
@@ -13,6 +13,8 @@ final class ChannelMailbox: Sendable {
     private struct State: Sendable {
         var contents = Contents()
         var isScheduled = false
+        /// Acknowledgements to collect before the loop is woken: one, unless it looks soon by itself.
+        var patience = 1
         var closed: AMQPError?
         var closeCallbacks: [@Sendable (AMQPError) -> Void] = []
         var onReturn: (@Sendable (ReturnedMessage, AMQPMessage) -> Void)?
@@ -30,6 +32,8 @@ final class ChannelMailbox: Sendable {
         state.withLock { state in
             guard state.closed == nil else { return nil }
             state.contents.settlements.append((tag, settlement))
+            // What goes back to its queue is somebody else's work: at once.
+            if case .acknowledge = settlement, state.contents.settlements.count < state.patience { return false }
             return state.mustSchedule()
         }
     }
@@ -52,6 +56,21 @@ final class ChannelMailbox: Sendable {
         state.withLock { state in
             swap(&state.contents, &contents)
             state.isScheduled = false
+        }
+    }
+
+    /// The loop is going to look by itself: fewer settlements than so many do not wake it, until it finds none.
+    func expectSettlements(_ patience: Int) {
+        state.withLock { $0.patience = patience }
+    }
+
+    /// Ends what ``expectSettlements(_:)`` began if there is no settlement.
+    ///
+    /// - Returns: Whether there is one, so that the loop must take it and look again.
+    func hasSettlements() -> Bool {
+        state.withLock { state in
+            if state.contents.settlements.isEmpty { state.patience = 1 }
+            return !state.contents.settlements.isEmpty
         }
     }
 

@@ -7,7 +7,8 @@ package struct ConfirmTracker<ID> {
     package enum Outcome: Equatable, Sendable {
         case confirmed
         case nacked
-        case returned(replyCode: UInt16, replyText: String)
+        // Indirect, so that the usual outcomes take one word in the window.
+        indirect case returned(replyCode: UInt16, replyText: String)
     }
 
     package struct Settled {

@@ -44,22 +44,40 @@ final class ConsumerInbox: Sendable {
         self.resume = resume
     }
 
-    func append(_ delivery: AMQPDelivery) -> Appended {
-        var waiter: Waiter<AMQPDelivery?>?
+    /// Takes over what has arrived in one go: one lock, and one wake for each task that waits.
+    ///
+    /// Refused deliveries are left with the caller.
+    func append(_ arrived: inout [AMQPDelivery]) -> Appended {
+        var served: [(waiter: Waiter<AMQPDelivery?>, delivery: AMQPDelivery)] = []
         let result: Appended = state.withLock { state in
             guard state.end == nil else { return .refused }
-            if let first = state.waiters.popFirst() {
-                waiter = first
-                return .stored
+            var rest = arrived[...]
+            while !rest.isEmpty, let waiter = state.waiters.popFirst() {
+                served.append((waiter, rest.removeFirst()))
             }
-            state.deliveries.append(delivery)
+            for delivery in rest { state.deliveries.append(delivery) }
             guard state.deliveries.count >= limit, !state.isPausing else { return .stored }
             state.isPausing = true
             return .full
         }
-        guard let waiter else { return result }
-        // Cancelled in this very moment: the delivery goes to the next in line.
-        return waiter.finish(.success(delivery)) ? result : append(delivery)
+        guard result != .refused else { return result }
+        arrived.removeAll(keepingCapacity: true)
+        // From the last one, so that what comes back stands in front in its order.
+        for (waiter, delivery) in served.reversed() where !waiter.finish(.success(delivery)) { putBack(delivery) }
+        return result
+    }
+
+    /// Passes on a delivery whose task was cancelled in the very moment: to the next in line, or as the next to take.
+    private func putBack(_ delivery: AMQPDelivery) {
+        while true {
+            let next: Waiter<AMQPDelivery?>? = state.withLock { state in
+                if let waiter = state.waiters.popFirst() { return waiter }
+                state.deliveries.prepend(delivery)
+                return nil
+            }
+            guard let next else { return }
+            if next.finish(.success(delivery)) { return }
+        }
     }
 
     /// Ends the stream of deliveries; those in the inbox are still handed out.

@@ -13,13 +13,15 @@ package struct ContentAssembler: Sendable {
         package var body: [UInt8]
     }
 
-    private enum State: Sendable {
-        case idle
-        case awaitingHeader(Carrier)
-        case awaitingBody(Content, size: Int)
-    }
+    private enum Phase: Sendable { case idle, awaitingHeader, awaitingBody }
 
-    private var state = State.idle
+    // Plain variables: parts that wait inside an enum's payload would be copied with every frame.
+    private var phase = Phase.idle
+    private var carrier: Carrier?
+    /// Kept from message to message, as the next one's often are the same.
+    private var properties = BasicProperties()
+    private var body: [UInt8] = []
+    private var size = 0
     private let maximumBodySize: Int
 
     /// Octets reserved for each octet of a first body frame.
@@ -29,56 +31,51 @@ package struct ContentAssembler: Sendable {
         self.maximumBodySize = maximumBodySize
     }
 
-    package var isIdle: Bool {
-        if case .idle = state { true } else { false }
-    }
+    package var isIdle: Bool { phase == .idle }
 
     /// Octets of memory that the message under way has taken.
-    package var reservedOctets: Int {
-        if case .awaitingBody(let content, _) = state { content.body.capacity } else { 0 }
-    }
+    package var reservedOctets: Int { body.capacity }
 
     package mutating func begin(_ carrier: Carrier) throws(FrameError) {
-        guard case .idle = state else { throw .unexpectedFrame("a method in the middle of a message") }
-        state = .awaitingHeader(carrier)
+        guard isIdle else { throw .unexpectedFrame("a method in the middle of a message") }
+        self.carrier = carrier
+        phase = .awaitingHeader
     }
 
     /// Takes a header frame; the whole message, if it has no body.
     package mutating func header(_ payload: UnsafeRawBufferPointer) throws(FrameError) -> Content? {
-        guard case .awaitingHeader(let carrier) = state else {
+        guard phase == .awaitingHeader else {
             throw .unexpectedFrame("a content header that follows no method with content")
         }
-        let header = try ContentHeader(decoding: payload)
+        let header = try ContentHeader(decoding: payload, resembling: properties)
         guard header.bodySize <= UInt64(maximumBodySize) else {
             throw .bodyTooLarge(octets: header.bodySize, limit: maximumBodySize)
         }
-        let content = Content(carrier: carrier, properties: header.properties, body: [])
-        guard header.bodySize > 0 else {
-            state = .idle
-            return content
-        }
-        state = .awaitingBody(content, size: Int(header.bodySize))
-        return nil
+        properties = header.properties
+        size = Int(header.bodySize)
+        phase = .awaitingBody
+        return size == 0 ? finish([]) : nil
     }
 
     /// Takes a body frame; the whole message, if it is the last.
     package mutating func body(_ payload: UnsafeRawBufferPointer) throws(FrameError) -> Content? {
-        guard case .awaitingBody(var content, let size) = state else {
-            throw .unexpectedFrame("a body frame where none is due")
-        }
-        state = .idle
-        guard payload.count <= size - content.body.count else {
+        guard phase == .awaitingBody else { throw .unexpectedFrame("a body frame where none is due") }
+        if payload.count == size, body.isEmpty { return finish(Array(payload)) }
+        guard payload.count <= size - body.count else {
+            phase = .idle
             throw .unexpectedFrame("a body longer than the announced \(size) octets")
         }
-        if payload.count == size {
-            content.body = Array(payload)
-            return content
-        }
         // An announcement costs nothing, so room is made in proportion to what has come.
-        if content.body.isEmpty { content.body.reserveCapacity(min(size, Self.trust * payload.count)) }
-        content.body.append(contentsOf: payload)
-        guard content.body.count < size else { return content }
-        state = .awaitingBody(content, size: size)
-        return nil
+        if body.isEmpty { body.reserveCapacity(min(size, Self.trust * payload.count)) }
+        body.append(contentsOf: payload)
+        guard body.count == size else { return nil }
+        let whole = body
+        body = []
+        return finish(whole)
+    }
+
+    private mutating func finish(_ body: [UInt8]) -> Content? {
+        phase = .idle
+        return carrier.take().map { Content(carrier: $0, properties: properties, body: body) }
     }
 }

@@ -6,10 +6,32 @@ internal import Synchronization
 final class Waiter<Value: Sendable>: Sendable {
     typealias Outcome = Result<Value, AMQPError>
 
+    /// An error is large and rare: with a reference in its place, answers are small.
+    private enum Answer: Sendable {
+        case value(Value)
+        case error(Box)
+
+        init(_ outcome: Outcome) {
+            self =
+                switch outcome {
+                case .success(let value): .value(value)
+                case .failure(let error): .error(Box(error))
+                }
+        }
+    }
+
+    private final class Box: Sendable {
+        let error: AMQPError
+
+        init(_ error: AMQPError) {
+            self.error = error
+        }
+    }
+
     private enum State: Sendable {
         case idle
-        case waiting(UnsafeContinuation<Outcome, Never>)
-        case finished(Outcome)
+        case waiting(UnsafeContinuation<Void, Never>)
+        case finished(Answer)
         case delivered
     }
 
@@ -31,47 +53,63 @@ final class Waiter<Value: Sendable>: Sendable {
     @discardableResult
     func finish(_ outcome: Outcome) -> Bool {
         // Soundness of the unsafe continuation: the state leaves `.waiting` under the lock, once, with whoever resumes.
-        let (isFirst, continuation): (Bool, UnsafeContinuation<Outcome, Never>?) = state.withLock { state in
+        let (isFirst, continuation): (Bool, UnsafeContinuation<Void, Never>?) = state.withLock { state in
             switch state {
             case .idle:
-                state = .finished(outcome)
+                state = .finished(Answer(outcome))
                 return (true, nil)
             case .waiting(let continuation):
-                state = .delivered
+                state = .finished(Answer(outcome))
                 return (true, continuation)
             case .finished, .delivered:
                 return (false, nil)
             }
         }
-        continuation?.resume(returning: outcome)
+        continuation?.resume()
         return isFirst
     }
 
-    /// Waits for the answer.
+    /// Waits for the answer, where the caller runs.
     ///
     /// Called once.
     ///
     /// - Throws: The answer's error; `.cancelled` when the task is cancelled first.
-    func value(_ what: StaticString) async throws(AMQPError) -> Value {
-        let outcome = await withTaskCancellationHandler {
-            await withUnsafeContinuation { (continuation: UnsafeContinuation<Outcome, Never>) in
-                let early: Outcome? = state.withLock { state in
+    func value(
+        _ what: StaticString,
+        isolation: isolated (any Actor)? = #isolation
+    ) async throws(AMQPError) -> Value {
+        await withTaskCancellationHandler {
+            // Captured, the closure has the caller's isolation, too: without it, a caller on an actor would change to
+            // the global executor to begin its wait, and back at the end of it.
+            _ = isolation
+            await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
+                let isEarly = state.withLock { state in
                     switch state {
                     case .idle:
                         state = .waiting(continuation)
-                        return nil
-                    case .finished(let outcome):
-                        state = .delivered
-                        return outcome
+                        return false
+                    case .finished:
+                        return true
                     case .waiting, .delivered:
                         preconditionFailure("a waiter is waited for once")
                     }
                 }
-                if let early { continuation.resume(returning: early) }
+                if isEarly { continuation.resume() }
             }
         } onCancel: {
             finish(.failure(AMQPError(.cancelled, "waiting for \(what) was cancelled", isOutcomeUnknown: true)))
         }
-        return try outcome.get()
+        switch take() {
+        case .value(let value): return value
+        case .error(let box): throw box.error
+        }
+    }
+
+    private func take() -> Answer {
+        state.withLock { state in
+            guard case .finished(let answer) = state else { preconditionFailure("a waiter goes on with its answer") }
+            state = .delivered
+            return answer
+        }
     }
 }

@@ -91,7 +91,11 @@ extension AMQPConnection {
         guard case .send(let method) = action else { return perform(action, on: core) }
         do throws(FrameError) {
             try trySend(method, on: core.number)
-            if case .basicGet(let get) = method { core.gets.append(!get.noAck) }
+            switch method {
+            case .basicGet(let get): core.gets.append(!get.noAck)
+            case .basicQos(let qos): core.limitPatience(prefetch: qos.prefetchCount)
+            default: break
+            }
         } catch {
             core.machine = before
             core.calls.removeValue(forKey: call)
@@ -106,7 +110,7 @@ extension AMQPConnection {
         case .complete(let call, let method): complete(call, method, delivery, on: core)
         case .consumerCancelled(let tag):
             let text = "the broker cancelled consumer \"\(tag)\", as it does when the queue goes away"
-            core.consumers.removeValue(forKey: tag)?.inbox.finish(AMQPError(.consumerCancelled, text))
+            finishConsumer(tag, AMQPError(.consumerCancelled, text), on: core)
         case .flow(let isActive, let answer):
             core.isFlowActive = isActive
             guard mayAnswer() else { return }
@@ -134,7 +138,7 @@ extension AMQPConnection {
         on core: ChannelCore
     ) {
         switch method {
-        case .basicCancelOk(let cancelled): core.consumers.removeValue(forKey: cancelled.consumerTag)?.inbox.finish(nil)
+        case .basicCancelOk(let cancelled): finishConsumer(cancelled.consumerTag, nil, on: core)
         case .basicGetEmpty: _ = core.gets.popFirst()
         case .basicRecoverOk: recovered(core)
         default: break
@@ -145,6 +149,12 @@ extension AMQPConnection {
         if let delivery, !isTaken { giveBack(delivery.tag.number, on: core) }
     }
 
+    private func finishConsumer(_ tag: String, _ error: AMQPError?, on core: ChannelCore) {
+        guard let consumer = core.consumers.removeValue(forKey: tag) else { return }
+        handOver(to: consumer, on: core)
+        consumer.inbox.finish(error)
+    }
+
     /// Fails what runs on a channel that is gone.
     private func fail(_ core: ChannelCore, _ error: AMQPError) {
         let unfinished = core.unsent?.ticket
@@ -152,6 +162,7 @@ extension AMQPConnection {
         // Publishes that came in just now fail like those before them; settlements find their delivery given back.
         let left = core.mailbox.close(error)
         for consumer in core.consumers.values {
+            consumer.arrived = []
             consumer.inbox.discard(error.code == .closed ? nil : error)
         }
         core.consumers = [:]
@@ -162,6 +173,8 @@ extension AMQPConnection {
         for operation in core.confirms?.abandonAll() ?? [] { operation.ticket.finish(.failure(lost)) }
         if let sweep = core.sweep { loop.cancel(sweep.timer) }
         core.sweep = nil
+        if let timer = core.settlementTimer { loop.cancel(timer) }
+        core.settlementTimer = nil
     }
 
     // MARK: Closing

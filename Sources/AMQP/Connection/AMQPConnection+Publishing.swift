@@ -15,22 +15,6 @@ extension AMQPConnection {
         pump(core)
     }
 
-    func flushAcknowledgements(_ core: ChannelCore) {
-        guard core.machine.isOpen, core.recoveries == 0 else { return }
-        core.ackFrames.removeAll(keepingCapacity: true)
-        core.acks.flush(into: &core.ackFrames)
-        for frame in core.ackFrames {
-            switch frame {
-            case .ack(let tag, let multiple):
-                send(.basicAck(.init(deliveryTag: tag, multiple: multiple)), on: core.number)
-            case .nack(let tag, let requeue):
-                send(.basicNack(.init(deliveryTag: tag, requeue: requeue)), on: core.number)
-            case .reject(let tag, let requeue):
-                send(.basicReject(.init(deliveryTag: tag, requeue: requeue)), on: core.number)
-            }
-        }
-    }
-
     /// Publishes what waits, as far as the window, the stream and the broker let it.
     func pump(_ core: ChannelCore) {
         while pumpOne(core) {}
@@ -84,16 +68,7 @@ extension AMQPConnection {
         stream.write { output in
             let start = output.count
             do throws(FrameError) {
-                try FrameEncoder.publish(
-                    exchange: message.exchange,
-                    routingKey: message.routingKey,
-                    isMandatory: message.isMandatory,
-                    properties: message.properties,
-                    bodySize: body.count,
-                    channel: channel,
-                    maximumFrameSize: limit,
-                    into: &output
-                )
+                try core.publishEncoder.encode(message, maximumFrameSize: limit, into: &output)
                 guard !body.isEmpty else { return }
                 if fitsOneWrite {
                     FrameEncoder.body(body[...], channel: channel, into: &output)

@@ -34,6 +34,7 @@ extension AMQPConnection: ByteStreamHandler {
                 try handle(frame)
                 if hasEnded { return bytes.count }
             }
+            handOverArrived()
         } catch {
             perform(machine.failed(error))
             return bytes.count
@@ -54,7 +55,12 @@ extension AMQPConnection: ByteStreamHandler {
         guard machine.isOpen, let core = channels[frame.channel] else { throw .unknownChannel(frame.channel) }
         do throws(FrameError) {
             switch frame.type {
-            case .method: try handle(try Method(decoding: frame.payload), on: core)
+            case .method:
+                if core.machine.isOpen, let deliver = try core.deliverDecoder.decode(frame.payload) {
+                    try core.assembler.begin(.deliver(deliver))
+                } else {
+                    try handle(try Method(decoding: frame.payload), on: core)
+                }
             case .header:
                 guard core.machine.isOpen else { return }
                 if let content = try core.assembler.header(frame.payload) { try deliver(content, on: core) }
@@ -74,7 +80,6 @@ extension AMQPConnection: ByteStreamHandler {
         guard core.machine.isOpen else { return perform(core.machine.received(method), on: core) }
         guard core.assembler.isIdle else { throw .unexpectedFrame("\(method.name) in the middle of a message") }
         switch method {
-        case .basicDeliver(let method): try core.assembler.begin(.deliver(method))
         case .basicReturn(let method): try core.assembler.begin(.return(method))
         case .basicGetOk(let method): try core.assembler.begin(.getOk(method))
         case .basicAck(let ack): try confirmed(ack.deliveryTag, multiple: ack.multiple, isNack: false, on: core)
@@ -86,7 +91,7 @@ extension AMQPConnection: ByteStreamHandler {
     private func deliver(_ content: ContentAssembler.Content, on core: ChannelCore) throws(FrameError) {
         switch content.carrier {
         case .deliver(let method):
-            guard let consumer = core.consumers[method.consumerTag] else {
+            guard let consumer = core.consumer(method.consumerTag) else {
                 throw .unexpectedMethod("a delivery for consumer \"\(method.consumerTag)\", which is not known")
             }
             // RabbitMQ numbers direct replies like the delivery that comes next, so they have no number to settle.
@@ -102,13 +107,9 @@ extension AMQPConnection: ByteStreamHandler {
                 properties: content.properties,
                 body: content.body
             )
-            switch consumer.isAbandoned ? .refused : consumer.inbox.append(delivery) {
-            case .stored: break
-            case .full:
-                pausedInboxes += 1
-                stream.setReading(false)
-            case .refused: giveBack(tag, on: core)
-            }
+            guard !consumer.isAbandoned else { return giveBack(tag, on: core) }
+            if consumer.arrived.isEmpty { consumersWithArrivals.append((core, consumer)) }
+            consumer.arrived.append(delivery)
         case .return(let method):
             try returned(method, content, on: core)
         case .getOk(let method):
@@ -123,6 +124,30 @@ extension AMQPConnection: ByteStreamHandler {
                 body: content.body
             )
             perform(core.machine.received(.basicGetOk(method)), delivering: delivery, on: core)
+        }
+    }
+
+    /// Gives consumers all that a read has brought them: they are woken once, not for each delivery.
+    private func handOverArrived() {
+        guard !consumersWithArrivals.isEmpty else { return }
+        for (core, consumer) in consumersWithArrivals { handOver(to: consumer, on: core) }
+        consumersWithArrivals.removeAll(keepingCapacity: true)
+    }
+
+    /// Also before a consumer ends in order, as what has arrived before its end belongs to it.
+    func handOver(to consumer: ChannelCore.Consumer, on core: ChannelCore) {
+        guard !consumer.arrived.isEmpty else { return }
+        // First, or the consumer's first acknowledgement would wake the loop.
+        expectSettlements(core)
+        switch consumer.inbox.append(&consumer.arrived) {
+        case .stored: break
+        case .full:
+            pausedInboxes += 1
+            stream.setReading(false)
+        case .refused:
+            let refused = consumer.arrived
+            consumer.arrived = []
+            for delivery in refused { giveBack(delivery.tag.number, on: core) }
         }
     }
 
@@ -157,12 +182,6 @@ extension AMQPConnection: ByteStreamHandler {
         // A return precedes its confirmation, so whoever published it still waits. Confirming a message as routed that
         // came back would be worse than ending the connection.
         throw .unexpectedFrame("a returned message that is not outstanding")
-    }
-
-    /// Returns a delivery that nobody waits for any more to its queue.
-    func giveBack(_ tag: UInt64, on core: ChannelCore) {
-        guard core.acks.settle(tag, as: .nack(requeue: true)), mayAnswer() else { return }
-        flushAcknowledgements(core)
     }
 
     /// Whether one more answer may be queued that the server has called for by itself.

@@ -43,6 +43,7 @@ public actor AMQPConnection {
     var heartbeatTimer: TimerID?
     var hasSent = false
     var pausedInboxes = 0
+    var consumersWithArrivals: [(ChannelCore, ChannelCore.Consumer)] = []
     /// How many channels are in the middle of a body.
     var unsentBodies = 0
     /// The channel that had the last turn to publish.

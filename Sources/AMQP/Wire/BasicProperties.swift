@@ -1,110 +1,212 @@
 /// The properties of a message (AMQP 0-9-1, class `basic`).
-public struct BasicProperties: Hashable, Sendable {
-    /// The MIME type of the body.
-    public var contentType: String?
-    /// How the body is encoded, such as `utf-8` or `gzip`.
-    public var contentEncoding: String?
-    /// Fields of the application's own.
-    public var headers: FieldTable?
-    /// 2 for messages that survive a broker's restart in a durable queue, 1 for others.
-    public var deliveryMode: UInt8?
-    /// 0 through 9, honoured by queues declared with `x-max-priority`.
-    public var priority: UInt8?
-    /// What this message answers or belongs to.
-    public var correlationID: String?
-    /// The queue to which answers go.
-    public var replyTo: String?
-    /// Milliseconds after which the message is dead, as decimal text.
-    public var expiration: String?
-    /// The application's own number of the message.
-    public var messageID: String?
-    /// Seconds since 1970.
-    public var timestamp: UInt64?
-    /// The application's name of the kind of message.
-    public var type: String?
-    /// Who publishes; a broker refuses another name than the connection's.
-    public var userID: String?
-    /// Which application publishes.
-    public var appID: String?
-    /// Reserved by the standard.
-    public var clusterID: String?
+///
+/// Properties that came from the wire were checked when they arrived and are decoded only where they are looked at, each
+/// time: keep what is needed often. Passed on unchanged, they are copied octet by octet.
+public struct BasicProperties: Sendable {
+    struct Fields: Hashable, Sendable {
+        var contentType: String?
+        var contentEncoding: String?
+        var headers: FieldTable?
+        var deliveryMode: UInt8?
+        var priority: UInt8?
+        var correlationID: String?
+        var replyTo: String?
+        var expiration: String?
+        var messageID: String?
+        var timestamp: UInt64?
+        var type: String?
+        var userID: String?
+        var appID: String?
+        var clusterID: String?
+    }
+
+    /// Fields with an identity, so that a message is passed on with one reference instead of fifteen.
+    ///
+    // Soundness of @unchecked Sendable: the fields are written only while one value holds the only reference.
+    private final class Box: @unchecked Sendable {
+        var fields: Fields
+
+        init(_ fields: Fields) {
+            self.fields = fields
+        }
+    }
+
+    private enum Storage: Sendable {
+        case none
+        case fields(Box)
+        /// Flags and list, validated.
+        case encoded([UInt8])
+    }
+
+    private var storage = Storage.none
 
     /// Properties of which none is set.
     public init() {}
+
+    /// All properties, decoded.
+    var fields: Fields {
+        switch storage {
+        case .none: Fields()
+        case .fields(let box): box.fields
+        case .encoded(let octets): Fields(validated: octets)
+        }
+    }
+
+    private func value<Value>(
+        _ field: KeyPath<Fields, Value?>,
+        _ flag: Flag,
+        _ decode: (inout Cursor) throws(FrameError) -> Value
+    ) -> Value? {
+        switch storage {
+        case .none: nil
+        case .fields(let box): box.fields[keyPath: field]
+        case .encoded(let octets): flag.find(in: octets, decode)
+        }
+    }
+
+    private func text(_ field: KeyPath<Fields, String?>, _ flag: Flag) -> String? {
+        value(field, flag) { (cursor) throws(FrameError) in try cursor.shortString() }
+    }
+
+    private mutating func change(_ body: (inout Fields) -> Void) {
+        if case .fields(var box) = storage {
+            storage = .none  // or the box would be referred to twice
+            if !isKnownUniquelyReferenced(&box) { box = Box(box.fields) }
+            body(&box.fields)
+            storage = .fields(box)
+        } else {
+            var fields = self.fields
+            body(&fields)
+            storage = .fields(Box(fields))
+        }
+    }
+
+    /// Whether both are known, without a look at what they hold, to be the same.
+    func isIdentical(to other: BasicProperties) -> Bool {
+        switch (storage, other.storage) {
+        case (.none, .none): true
+        case (.fields(let left), .fields(let right)): left === right
+        case (.none, _), (.fields, _), (.encoded, _): false
+        }
+    }
 }
 
 extension BasicProperties {
-    // §4.2.6.1: the highest bit belongs to the first property; bit 0 announces another word of flags.
-    private enum Flag {
-        static let contentType: UInt16 = 1 << 15
-        static let contentEncoding: UInt16 = 1 << 14
-        static let headers: UInt16 = 1 << 13
-        static let deliveryMode: UInt16 = 1 << 12
-        static let priority: UInt16 = 1 << 11
-        static let correlationID: UInt16 = 1 << 10
-        static let replyTo: UInt16 = 1 << 9
-        static let expiration: UInt16 = 1 << 8
-        static let messageID: UInt16 = 1 << 7
-        static let timestamp: UInt16 = 1 << 6
-        static let type: UInt16 = 1 << 5
-        static let userID: UInt16 = 1 << 4
-        static let appID: UInt16 = 1 << 3
-        static let clusterID: UInt16 = 1 << 2
+    /// The MIME type of the body.
+    public var contentType: String? {
+        get { text(\.contentType, .contentType) }
+        set { change { $0.contentType = newValue } }
+    }
+    /// How the body is encoded, such as `utf-8` or `gzip`.
+    public var contentEncoding: String? {
+        get { text(\.contentEncoding, .contentEncoding) }
+        set { change { $0.contentEncoding = newValue } }
+    }
+    /// Fields of the application's own.
+    public var headers: FieldTable? {
+        get {
+            value(\.headers, .headers) { (cursor) throws(FrameError) in try FieldTable(publishedIn: &cursor) }
+        }
+        set { change { $0.headers = newValue } }
+    }
+    /// 2 for messages that survive a broker's restart in a durable queue, 1 for others.
+    public var deliveryMode: UInt8? {
+        get { value(\.deliveryMode, .deliveryMode) { (cursor) throws(FrameError) in try cursor.uint8() } }
+        set { change { $0.deliveryMode = newValue } }
+    }
+    /// 0 through 9, honoured by queues declared with `x-max-priority`.
+    public var priority: UInt8? {
+        get { value(\.priority, .priority) { (cursor) throws(FrameError) in try cursor.uint8() } }
+        set { change { $0.priority = newValue } }
+    }
+    /// What this message answers or belongs to.
+    public var correlationID: String? {
+        get { text(\.correlationID, .correlationID) }
+        set { change { $0.correlationID = newValue } }
+    }
+    /// The queue to which answers go.
+    public var replyTo: String? {
+        get { text(\.replyTo, .replyTo) }
+        set { change { $0.replyTo = newValue } }
+    }
+    /// Milliseconds after which the message is dead, as decimal text.
+    public var expiration: String? {
+        get { text(\.expiration, .expiration) }
+        set { change { $0.expiration = newValue } }
+    }
+    /// The application's own number of the message.
+    public var messageID: String? {
+        get { text(\.messageID, .messageID) }
+        set { change { $0.messageID = newValue } }
+    }
+    /// Seconds since 1970.
+    public var timestamp: UInt64? {
+        get { value(\.timestamp, .timestamp) { (cursor) throws(FrameError) in try cursor.uint64() } }
+        set { change { $0.timestamp = newValue } }
+    }
+    /// The application's name of the kind of message.
+    public var type: String? {
+        get { text(\.type, .type) }
+        set { change { $0.type = newValue } }
+    }
+    /// Who publishes; a broker refuses another name than the connection's.
+    public var userID: String? {
+        get { text(\.userID, .userID) }
+        set { change { $0.userID = newValue } }
+    }
+    /// Which application publishes.
+    public var appID: String? {
+        get { text(\.appID, .appID) }
+        set { change { $0.appID = newValue } }
+    }
+    /// Reserved by the standard.
+    public var clusterID: String? {
+        get { text(\.clusterID, .clusterID) }
+        set { change { $0.clusterID = newValue } }
+    }
+}
+
+extension BasicProperties: Hashable {
+    /// Whether both have the same properties set to the same values.
+    public static func == (left: BasicProperties, right: BasicProperties) -> Bool {
+        if case .encoded(let left) = left.storage, case .encoded(let right) = right.storage, left == right {
+            return true
+        }
+        return left.isIdentical(to: right) || left.fields == right.fields
     }
 
-    package init(from cursor: inout Cursor) throws(FrameError) {
-        let flags = try cursor.uint16()
-        // The two lowest bits belong to no property. A broker hands them on as they were published, so they must not
-        // cost the consumer its connection; values behind them would, as octets left over.
-        if flags & Flag.contentType != 0 { contentType = try cursor.shortString() }
-        if flags & Flag.contentEncoding != 0 { contentEncoding = try cursor.shortString() }
-        if flags & Flag.headers != 0 { headers = try FieldTable(publishedIn: &cursor) }
-        if flags & Flag.deliveryMode != 0 { deliveryMode = try cursor.uint8() }
-        if flags & Flag.priority != 0 { priority = try cursor.uint8() }
-        if flags & Flag.correlationID != 0 { correlationID = try cursor.shortString() }
-        if flags & Flag.replyTo != 0 { replyTo = try cursor.shortString() }
-        if flags & Flag.expiration != 0 { expiration = try cursor.shortString() }
-        if flags & Flag.messageID != 0 { messageID = try cursor.shortString() }
-        if flags & Flag.timestamp != 0 { timestamp = try cursor.uint64() }
-        if flags & Flag.type != 0 { type = try cursor.shortString() }
-        if flags & Flag.userID != 0 { userID = try cursor.shortString() }
-        if flags & Flag.appID != 0 { appID = try cursor.shortString() }
-        if flags & Flag.clusterID != 0 { clusterID = try cursor.shortString() }
-        try cursor.end()
+    /// Feeds the values to the hasher.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(fields)
+    }
+}
+
+extension BasicProperties {
+    /// Takes the rest of a content header.
+    ///
+    /// - Parameter previous: Properties that came before; equal octets share their storage.
+    package init(
+        from cursor: inout Cursor,
+        resembling previous: BasicProperties = BasicProperties()
+    ) throws(FrameError) {
+        let octets = try cursor.octets(cursor.remaining)
+        if case .encoded(let before) = previous.storage, before.count == octets.count, octets.elementsEqual(before) {
+            storage = previous.storage
+            return
+        }
+        try Flag.validate(octets)
+        // No property at all is two octets of flags.
+        guard octets.count > 2 else { return }
+        var list = Array(octets)
+        list[1] &= ~UInt8(Flag.unused)
+        storage = .encoded(list)
     }
 
     package func encode(into output: inout [UInt8]) throws(FrameError) {
-        let flagsOffset = output.count
-        var flags: UInt16 = 0
-        output.appendInteger(flags)
-        func text(_ value: String?, _ flag: UInt16) throws(FrameError) {
-            guard let value else { return }
-            flags |= flag
-            try output.appendShortString(value)
+        switch storage {
+        case .none: output.appendInteger(UInt16(0))
+        case .fields(let box): try box.fields.encode(into: &output)
+        case .encoded(let octets): output += octets
         }
-        func number(_ value: (some FixedWidthInteger)?, _ flag: UInt16) {
-            guard let value else { return }
-            flags |= flag
-            output.appendInteger(value)
-        }
-        try text(contentType, Flag.contentType)
-        try text(contentEncoding, Flag.contentEncoding)
-        if let headers {
-            flags |= Flag.headers
-            try headers.encode(into: &output)
-        }
-        number(deliveryMode, Flag.deliveryMode)
-        number(priority, Flag.priority)
-        try text(correlationID, Flag.correlationID)
-        try text(replyTo, Flag.replyTo)
-        try text(expiration, Flag.expiration)
-        try text(messageID, Flag.messageID)
-        number(timestamp, Flag.timestamp)
-        try text(type, Flag.type)
-        try text(userID, Flag.userID)
-        try text(appID, Flag.appID)
-        try text(clusterID, Flag.clusterID)
-        output[flagsOffset] = UInt8(truncatingIfNeeded: flags >> 8)
-        output[flagsOffset + 1] = UInt8(truncatingIfNeeded: flags)
     }
 }

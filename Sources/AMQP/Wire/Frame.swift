@@ -76,13 +76,17 @@ package struct ContentHeader: Hashable, Sendable {
         self.properties = properties
     }
 
-    package init(decoding payload: UnsafeRawBufferPointer) throws(FrameError) {
+    /// - Parameter previous: Properties that came before; equal ones share their storage.
+    package init(
+        decoding payload: UnsafeRawBufferPointer,
+        resembling previous: BasicProperties = BasicProperties()
+    ) throws(FrameError) {
         var cursor = Cursor(payload)
         let classID = try cursor.uint16()
         guard classID == 60 else { throw .wrongContentClass(classID) }
         _ = try cursor.uint16()  // §4.2.6.1: weight, unused
         bodySize = try cursor.uint64()
-        properties = try BasicProperties(from: &cursor)
+        properties = try BasicProperties(from: &cursor, resembling: previous)
     }
 }
 
@@ -97,36 +101,6 @@ package enum FrameEncoder {
 
     package static func heartbeat(into output: inout [UInt8]) {
         output += [FrameType.heartbeat.rawValue, 0, 0, 0, 0, 0, 0, FrameDecoder.endOctet]
-    }
-
-    /// The `publish` method and the content header of one message; the body frames follow.
-    package static func publish(
-        exchange: String,
-        routingKey: String,
-        isMandatory: Bool,
-        properties: BasicProperties,
-        bodySize: Int,
-        channel: UInt16,
-        maximumFrameSize: Int,
-        into output: inout [UInt8]
-    ) throws(FrameError) {
-        try frame(.method, channel, into: &output) { (output) throws(FrameError) in
-            output.appendInteger(UInt16(60))
-            output.appendInteger(UInt16(40))
-            output.appendInteger(UInt16(0))
-            try output.appendShortString(exchange)
-            try output.appendShortString(routingKey)
-            output.append(isMandatory ? 1 : 0)
-        }
-        let start = output.count
-        try frame(.header, channel, into: &output) { (output) throws(FrameError) in
-            output.appendInteger(UInt16(60))
-            output.appendInteger(UInt16(0))
-            output.appendInteger(UInt64(bodySize))
-            try properties.encode(into: &output)
-        }
-        let size = output.count - start
-        guard size <= maximumFrameSize else { throw .headersTooLarge(octets: size, limit: maximumFrameSize) }
     }
 
     package static func bodyStart(octets: Int, channel: UInt16, into output: inout [UInt8]) {

@@ -6,7 +6,12 @@ enum Redaction {
     ///
     /// Where it ends is taken widely, for a password may hold any character but a space or a quote.
     static func redacted(_ text: String) -> String {
-        guard text.utf8.contains(UInt8(ascii: "@")), text.contains("://") else { return text }
+        guard text.contains("://") else { return text }
+        return ServerURL.maskingParameters(withoutPasswords(text))
+    }
+
+    private static func withoutPasswords(_ text: String) -> String {
+        guard text.utf8.contains(UInt8(ascii: "@")) else { return text }
         var result = ""
         var rest = text[...]
         while let scheme = rest.firstRange(of: "://") {

@@ -13,8 +13,21 @@ public struct ServerURL: Sendable, Hashable, ExpressibleByStringLiteral, CustomS
         secret.firstRange(of: "://").map { secret[..<$0.lowerBound].lowercased() } ?? ""
     }
 
-    /// The URL with `***` for its password.
-    public var description: String {
+    /// The URL with `***` for its password, and for the passphrase of a key in its query.
+    public var description: String { Self.maskingParameters(withoutPassword) }
+
+    /// The text with `***` for the value of each parameter whose name ends in `password`.
+    package static func maskingParameters(_ text: String) -> String {
+        var result = ""
+        var rest = text[...]
+        while let name = rest.firstRange(of: "password=") {
+            result += rest[..<name.upperBound] + "***"
+            rest = rest[name.upperBound...].drop { $0 != "&" && !$0.isWhitespace && $0 != "\"" && $0 != "'" }
+        }
+        return result + rest
+    }
+
+    private var withoutPassword: String {
         guard let scheme = secret.firstRange(of: "://") else { return secret.contains("@") ? "***" : secret }
         let rest = secret[scheme.upperBound...]
         // The last `@` of all: a password may hold unescaped `@`, `/` or `?`, and hiding too much does no harm.

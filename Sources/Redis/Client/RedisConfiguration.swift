@@ -1,3 +1,5 @@
+public import Transport
+
 /// How to reach a server and how long to wait for it.
 public struct RedisConfiguration: Sendable {
     /// The server, the user and the database.
@@ -14,6 +16,8 @@ public struct RedisConfiguration: Sendable {
     public var suspectGrace: Duration = .seconds(2)
     /// How long sent octets may stay unacknowledged by the peer's kernel.
     public var unacknowledgedTimeout: Duration = .seconds(20)
+    /// How the socket is opened and watched; ``unacknowledgedTimeout`` stands above its `userTimeout`.
+    public var socket = SocketOptions()
     /// How often a subscriber asks a silent server whether it is there.
     public var pingInterval: Duration = .seconds(15)
     /// The wait between attempts to connect.

@@ -4,6 +4,10 @@ public import Transport
 ///
 /// `redis://[user][:password]@host[:port][/db]`, `unix:///path?db=1` or `redis+socket:///path?virtual_host=1`.
 /// Each part may be percent-encoded; the port is 6379 and the database 0 unless given.
+///
+/// `rediss://` asks for TLS, verified against the system's authorities. Its query may hold what redis-py's does:
+/// `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile` and `ssl_password` (of the key), `ssl_cert_reqs` (`required` or `none`)
+/// and `ssl_check_hostname` (`true`, the default, or `false`).
 public struct RedisURL: Hashable, Sendable, CustomStringConvertible {
     /// The server's address.
     public var endpoint: Endpoint
@@ -13,6 +17,8 @@ public struct RedisURL: Hashable, Sendable, CustomStringConvertible {
     public var password: String?
     /// The number of the database.
     public var database: Int
+    /// How the connection is encrypted; not at all, if absent.
+    public var tls: TLSConfiguration?
 
     /// Names a server by its parts.
     public init(endpoint: Endpoint, user: String? = nil, password: String? = nil, database: Int = 0) {
@@ -24,8 +30,7 @@ public struct RedisURL: Hashable, Sendable, CustomStringConvertible {
 
     /// Reads a URL.
     ///
-    /// - Throws: ``RedisError``, code `.invalidURL`, or `.tlsUnavailable` for `rediss://`. The message quotes no part of
-    ///   the URL that may hold credentials.
+    /// - Throws: ``RedisError``, code `.invalidURL`. The message quotes no part of the URL that may hold credentials.
     public init(_ text: String) throws(RedisError) {
         guard let separator = text.firstRange(of: "://") else {
             throw Self.invalid("a Redis URL begins with redis:// or unix://")
@@ -34,10 +39,12 @@ public struct RedisURL: Hashable, Sendable, CustomStringConvertible {
         let parts = Parts(text[separator.upperBound...])
         (user, password) = try Self.credentials(parts.userInfo)
         switch scheme {
-        case "redis":
+        case "redis", "rediss":
             endpoint = try Self.tcp(parts.authority)
             let path = parts.path.drop { $0 == "/" }
-            let query = try Self.databaseParameter(parts.query)
+            var rest = parts.query
+            if scheme == "rediss" { (tls, rest) = try Self.tlsParameters(parts.query ?? "") }
+            let query = try Self.databaseParameter(rest)
             database = try path.isEmpty ? query ?? 0 : Self.databaseNumber(path)
         case "unix", "redis+socket":
             guard parts.authority.isEmpty else {
@@ -47,10 +54,8 @@ public struct RedisURL: Hashable, Sendable, CustomStringConvertible {
             guard path.count > 1 else { throw Self.invalid("the socket URL has no path") }
             endpoint = .unix(path: path)
             database = try Self.databaseParameter(parts.query) ?? 0
-        case "rediss":
-            throw RedisError(.tlsUnavailable, "TLS to Redis is not available in this version; use redis:// or a tunnel")
         default:
-            throw Self.invalid("unknown scheme; known are redis, unix and redis+socket")
+            throw Self.invalid("unknown scheme; known are redis, rediss, unix and redis+socket")
         }
     }
 
@@ -58,7 +63,7 @@ public struct RedisURL: Hashable, Sendable, CustomStringConvertible {
     public var description: String {
         let credentials = password == nil ? user.map { "\($0)@" } ?? "" : "\(user ?? ""):***@"
         return switch endpoint {
-        case .tcp: "redis://\(credentials)\(endpoint)/\(database)"
+        case .tcp: "\(tls == nil ? "redis" : "rediss")://\(credentials)\(endpoint)/\(database)"
         case .unix(let path): "unix://\(credentials)\(path)?db=\(database)"
         }
     }
@@ -143,6 +148,41 @@ extension RedisURL {
         return .tcp(host: name.isEmpty ? "localhost" : name, port: number)
     }
 
+    /// Takes the parameters of TLS out of a query.
+    private static func tlsParameters(_ query: Substring) throws(RedisError) -> (TLSConfiguration, Substring) {
+        var tls = TLSConfiguration()
+        var (certificate, key, passphrase): (String?, String?, String?)
+        var others: [Substring] = []
+        for item in query.split(separator: "&") {
+            let name = item.prefix { $0 != "=" }
+            let value = try decoded(item[name.endIndex...].dropFirst(), "query")
+            switch (name, value.lowercased()) {
+            case ("ssl_ca_certs", _): tls.trust = .file(value)
+            case ("ssl_certfile", _): certificate = value
+            case ("ssl_keyfile", _): key = value
+            case ("ssl_password", _): passphrase = value
+            case ("ssl_cert_reqs", "required"), ("ssl_cert_reqs", "cert_required"): break
+            case ("ssl_cert_reqs", "none"), ("ssl_cert_reqs", "cert_none"): tls.verification = .none
+            case ("ssl_cert_reqs", _): throw invalid("ssl_cert_reqs is required or none")
+            case ("ssl_check_hostname", "true"): break
+            case ("ssl_check_hostname", "false"): if tls.verification == .full { tls.verification = .noHostname }
+            case ("ssl_check_hostname", _): throw invalid("ssl_check_hostname is true or false")
+            default: others.append(item)
+            }
+        }
+        if let certificate {
+            // A file may hold both.
+            tls.clientCertificate = .init(
+                certificateFile: certificate,
+                keyFile: key ?? certificate,
+                passphrase: passphrase
+            )
+        } else if key != nil || passphrase != nil {
+            throw invalid("ssl_keyfile and ssl_password need ssl_certfile")
+        }
+        return (tls, others.joined(separator: "&")[...])
+    }
+
     private static func databaseNumber(_ text: some StringProtocol) throws(RedisError) -> Int {
         guard let number = Int(text), number >= 0 else { throw invalid("the database is a number from 0") }
         return number
@@ -152,7 +192,9 @@ extension RedisURL {
         var database: Int?
         for item in (query ?? "").split(separator: "&") {
             let name = item.prefix { $0 != "=" }
-            guard name == "db" || name == "virtual_host" else { throw invalid("the only parameter known is db") }
+            guard name == "db" || name == "virtual_host" else {
+                throw invalid("a parameter is unknown; known are db and, for rediss://, those that begin with ssl_")
+            }
             database = try databaseNumber(item[name.endIndex...].dropFirst().drop { $0 == "/" })
         }
         return database

@@ -47,7 +47,7 @@ public actor RedisConnection: RequestSink {
 
     /// Connects, authenticates and selects the database.
     ///
-    /// - Throws: ``RedisError``: `.cannotConnect`, `.authentication`, `.loading` and others. Cancelling closes a
+    /// - Throws: ``RedisError``: `.cannotConnect`, `.tlsFailed`, `.authentication`, `.loading` and others. Cancelling closes a
     ///   half-open connection.
     public static func connect(_ configuration: RedisConfiguration) async throws(RedisError) -> RedisConnection {
         try await connect(configuration, on: .shared)
@@ -64,10 +64,17 @@ public actor RedisConnection: RequestSink {
             stream = try await ByteStream.connect(
                 to: configuration.url.endpoint,
                 on: loop,
-                timeout: configuration.connectTimeout
+                timeout: configuration.connectTimeout,
+                tls: configuration.url.tls,
+                options: configuration.socket
             )
         } catch {
-            let code: RedisError.Code = error.code == .cancelled ? .cancelled : .cannotConnect
+            let code: RedisError.Code =
+                switch error.code {
+                case .cancelled: .cancelled
+                case .tlsFailed: .tlsFailed
+                default: .cannotConnect
+                }
             throw RedisError(code, "connect to \(place)", underlying: error)
         }
         let parser: RESPParser
