@@ -114,7 +114,12 @@ final class FakeBroker: Sendable {
     let port: Int
     private let listener: Int32
 
-    init(_ script: @escaping @Sendable (Peer) -> Void) {
+    convenience init(_ script: @escaping @Sendable (Peer) -> Void) {
+        self.init(inTurn: [script])
+    }
+
+    /// A server of one connection after the other, each with a script of its own.
+    init(inTurn scripts: [@Sendable (Peer) -> Void]) {
         let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         self.listener = listener
         var address = sockaddr_in()
@@ -129,10 +134,12 @@ final class FakeBroker: Sendable {
         }
         port = Int(UInt16(bigEndian: address.sin_port))
         DispatchQueue(label: "fake broker").async {
-            let descriptor = accept(listener, nil, nil)
-            guard descriptor >= 0 else { return }
-            script(Peer(descriptor))
-            Glibc.close(descriptor)
+            for script in scripts {
+                let descriptor = accept(listener, nil, nil)
+                guard descriptor >= 0 else { return }
+                script(Peer(descriptor))
+                Glibc.close(descriptor)
+            }
         }
     }
 

@@ -36,7 +36,9 @@ extension RecoveringConnection {
         /// Called by the task that recovers, which waits for it.
         public var restoreFailed: @Sendable (RestoreFailure) -> RestoreDecision = RestoreDecision.standard
         /// How often in a row a consumer is started again, or a channel opened, before it ends with the last error.
-        public var consumerAttempts = 10
+        ///
+        /// The default allows for the minute in which a broker may still take a dead connection for a living one.
+        public var consumerAttempts = 15
         /// For closing gracefully, unless the call says otherwise.
         public var closeTimeout: Duration = .seconds(10)
 

@@ -22,7 +22,7 @@ public enum RestoreDecision: Hashable, Sendable {
     /// A queue can be locked by the connection that was lost, for as long as the broker has not noticed its end.
     public static func standard(_ failure: RestoreFailure) -> RestoreDecision {
         switch failure.error.code {
-        case .resourceLocked, .timedOut, .channelLimit: failure.attempts < 12 ? .retry : .skip
+        case .resourceLocked, .timedOut, .channelLimit: failure.attempts < 15 ? .retry : .skip
         default: .skip
         }
     }
