@@ -70,8 +70,11 @@ private final class ConnectAttempt: @unchecked Sendable {
         self.completion = completion
         if let earlyFailure { return finish(.failure(earlyFailure)) }
         timer = loop.schedule(after: timeout) { [self] in
-            let what = stream == nil ? "connect to" : "TLS handshake with"
-            fail(TransportError(.timedOut, "\(what) \(endpoint) took longer than \(timeout)"))
+            let text =
+                stream == nil
+                ? "connect to \(endpoint) took longer than \(timeout)"
+                : "the TLS handshake with \(endpoint) was not over after \(timeout); does it speak TLS at all?"
+            fail(TransportError(.timedOut, text))
         }
         guard let tls else { return lookUp() }
         TLSContextCache.shared.load(tls) { [self] result in

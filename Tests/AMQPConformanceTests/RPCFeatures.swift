@@ -18,7 +18,10 @@ enum RPCFeatures {
             try await lab.connection.withRPCClient(options) { client in
                 try await withThrowingTaskGroup { group in
                     for number in 0..<50 as Range<UInt8> {
-                        group.addTask { #expect(try await client.call(queue, [number]).body == [number, 1]) }
+                        group.addTask {
+                            let reply = try await client.call(queue, [number])
+                            #expect(reply.body == [number, 1])
+                        }
                     }
                     for _ in 0..<50 {
                         let request = try await requests.required()

@@ -106,4 +106,33 @@ private struct BrokerModel {
         try coalescer.delivered(1, needsAcknowledgement: true)
         #expect(throws: FrameError.self) { try coalescer.delivered(3, needsAcknowledgement: true) }
     }
+
+    @Test("Without coalescing, each acknowledgement has a frame of its own")
+    func apart() throws {
+        var acks = AckCoalescer()
+        acks.isCoalescing = false
+        for tag in 1...4 as ClosedRange<UInt64> { try acks.delivered(tag, needsAcknowledgement: true) }
+        for tag in [1, 2, 4] as [UInt64] { _ = acks.settle(tag, as: .acknowledge) }
+        var frames: [AckCoalescer.Frame] = []
+        acks.flush(into: &frames)
+        #expect(frames == [1, 2, 4].map { .ack($0, multiple: false) })
+        #expect(acks.outstanding == 1)
+    }
+
+    @Test("What is forgotten cannot be settled, and the next tags are as good as ever")
+    func forgotten() throws {
+        var acks = AckCoalescer()
+        for tag in 1...3 as ClosedRange<UInt64> { try acks.delivered(tag, needsAcknowledgement: true) }
+        _ = acks.settle(2, as: .acknowledge)
+        acks.forgetAll()
+        var frames: [AckCoalescer.Frame] = []
+        acks.flush(into: &frames)
+        #expect(frames.isEmpty && acks.outstanding == 0)
+        let isStale = !acks.settle(1, as: .acknowledge)
+        #expect(isStale)
+        try acks.delivered(4, needsAcknowledgement: true)
+        _ = acks.settle(4, as: .acknowledge)
+        acks.flush(into: &frames)
+        #expect(frames == [.ack(4, multiple: false)])
+    }
 }

@@ -37,7 +37,10 @@ struct Attack: CustomTestStringConvertible, Sendable {
     }
 
     static func header(_ size: UInt64, on channel: UInt16 = 1, classID: UInt8 = 60) -> [UInt8] {
-        frame(2, channel, [0, classID, 0, 0] + withUnsafeBytes(of: size.bigEndian) { Array($0) } + [0, 0])
+        var payload: [UInt8] = [0, classID, 0, 0]
+        payload.appendInteger(size)
+        payload.append(contentsOf: [0, 0])
+        return frame(2, channel, payload)
     }
 
     static func body(_ count: Int, on channel: UInt16 = 1) -> [UInt8] {
@@ -60,13 +63,15 @@ struct Attack: CustomTestStringConvertible, Sendable {
     )
 
     private static let deepTable: [UInt8] = {
-        var value = [UInt8(ascii: "V")]
+        var value: [UInt8] = [UInt8(ascii: "V")]
         for _ in 0..<400 {
-            let length = octets(of: value.count + 1)
-            value = [UInt8(ascii: "F")] + length + [0] + value
+            var outer: [UInt8] = [UInt8(ascii: "F")]
+            outer.appendInteger(UInt32(value.count + 1))
+            outer.append(0)
+            value = outer + value
         }
         var payload: [UInt8] = [0, 10, 0, 10, 0, 9]
-        payload += octets(of: value.count + 1)
+        payload.appendInteger(UInt32(value.count + 1))
         payload.append(0)
         payload += value
         payload += [UInt8](repeating: 0, count: 8)
@@ -81,7 +86,7 @@ struct Attack: CustomTestStringConvertible, Sendable {
 
     static let all: [Attack] = content + confirmations + methods + frames
 
-    private static let content = [
+    private static let content: [Attack] = [
         Attack("a delivery for an unknown consumer", 503, [deliver(1, consumer: "other"), header(0)]),
         Attack("a delivery on an unknown channel", 504, [deliver(1, on: 7)]),
         Attack("a delivery tag that skips one", 503, [deliver(2), header(0)]),
@@ -107,7 +112,7 @@ struct Attack: CustomTestStringConvertible, Sendable {
         ),
     ]
 
-    private static let confirmations = [
+    private static let confirmations: [Attack] = [
         Attack("a confirmation that comes again", 503, [ack(1), ack(1)], isConfirmed: true),
         Attack("the confirmation of a publish to come", 503, [ack(2)]),
         Attack("the confirmation of all up to a publish to come", 503, [ack(2, multiple: true)]),
@@ -117,7 +122,7 @@ struct Attack: CustomTestStringConvertible, Sendable {
         Attack("the refusal of a publish to come", 503, [method(.basicNack(.init(deliveryTag: 5, multiple: false)))]),
     ]
 
-    private static let methods = [
+    private static let methods: [Attack] = [
         Attack("an answer to another question", 503, [method(.queueBindOk)]),
         Attack("channel.open-ok once more", 503, [method(.channelOpenOk)]),
         Attack("channel.open-ok for a channel never opened", 504, [method(.channelOpenOk, on: 5)]),
@@ -139,7 +144,7 @@ struct Attack: CustomTestStringConvertible, Sendable {
         Attack("tables nested deep", 502, [deepTable]),
     ]
 
-    private static let frames = [
+    private static let frames: [Attack] = [
         Attack("a frame of unknown type", 501, [frame(4, 1, [])]),
         Attack("a frame without its end", 501, [[1, 0, 1, 0, 0, 0, 0, 0]]),
         Attack("a frame longer than agreed", 501, [[3, 0, 1, 0, 0, 0x10, 0]]),

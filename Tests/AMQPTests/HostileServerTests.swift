@@ -50,28 +50,29 @@ import Testing
         #expect(await code { _ = try await connection.openChannel() } == .protocolViolation)
     }
 
-    @Test(
-        "A handshake that goes wrong is an error of the connect",
-        arguments: [
-            ([Attack.frame(2, 1, [0])], .protocolViolation),
-            ([Attack.method(.channelOpenOk)], .protocolViolation),
-            ([Attack.method(.connectionOpenOk, on: 0)], .protocolViolation),
-            ([WireBytes.start, WireBytes.start], .protocolViolation),
-            ([WireBytes.start, Attack.method(.connectionOpenOk, on: 0)], .protocolViolation),
-            ([WireBytes.start, Attack.header(1)], .protocolViolation),
-            ([WireBytes.start, tune(frameMax: 1)], .protocolViolation),
-            ([WireBytes.start, tune(frameMax: 4095)], .protocolViolation),
-            ([WireBytes.start, WireBytes.tune, WireBytes.tune], .protocolViolation),
-            ([WireBytes.start, WireBytes.tune, Attack.method(.channelOpenOk)], .protocolViolation),
-            ([Array(FrameEncoder.protocolHeader)], .foreignProtocol), ([[0x15, 3, 3, 0, 2, 2, 70]], .foreignProtocol),
-            ([Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8)], .foreignProtocol),
-            ([Array("SSH-2.0-OpenSSH\r\n".utf8)], .foreignProtocol),
-            ([Array(WireBytes.start.dropLast(5))], .connectionLost), ([], .connectionLost),
-            ([Attack.method(close(320), on: 0)], .connectionClosed),
-            ([WireBytes.start, Attack.method(close(403), on: 0)], .accessRefused),
-            ([WireBytes.start, WireBytes.tune, Attack.method(close(530), on: 0)], .virtualHostRefused),
-        ] as [([[UInt8]], AMQPError.Code)]
-    )
+    private static let brokenHandshakes: [([[UInt8]], AMQPError.Code)] = [
+        ([Attack.frame(2, 1, [0])], .foreignProtocol),
+        ([Attack.method(.channelOpenOk)], .protocolViolation),
+        ([Attack.method(.connectionOpenOk, on: 0)], .protocolViolation),
+        ([WireBytes.start, WireBytes.start], .protocolViolation),
+        ([WireBytes.start, Attack.method(.connectionOpenOk, on: 0)], .protocolViolation),
+        ([WireBytes.start, Attack.header(1)], .protocolViolation),
+        ([WireBytes.start, tune(frameMax: 1)], .protocolViolation),
+        ([WireBytes.start, tune(frameMax: 4095)], .protocolViolation),
+        ([WireBytes.start, WireBytes.tune, WireBytes.tune], .protocolViolation),
+        ([WireBytes.start, WireBytes.tune, Attack.method(.channelOpenOk)], .protocolViolation),
+        ([FrameEncoder.protocolHeader], .foreignProtocol),
+        ([[0x15, 3, 3, 0, 2, 2, 70]], .foreignProtocol),
+        ([Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8)], .foreignProtocol),
+        ([Array("SSH-2.0-OpenSSH\r\n".utf8)], .foreignProtocol),
+        ([Array(WireBytes.start.dropLast(5))], .connectionLost),
+        ([], .connectionLost),
+        ([Attack.method(close(320), on: 0)], .connectionClosed),
+        ([WireBytes.start, Attack.method(close(403), on: 0)], .accessRefused),
+        ([WireBytes.start, WireBytes.tune, Attack.method(close(530), on: 0)], .virtualHostRefused),
+    ]
+
+    @Test("A handshake that goes wrong is an error of the connect", arguments: brokenHandshakes)
     func handshake(_ parts: [[UInt8]], _ expected: AMQPError.Code) async throws {
         let broker = FakeBroker { peer in
             peer.readProtocolHeader()
@@ -138,15 +139,19 @@ import Testing
 
     @Test("A flood of heartbeats, or of cancels for unknown consumers, changes nothing")
     func floods() async throws {
-        try await goesOn { $0.send(Array(repeatElement([8, 0, 0, 0, 0, 0, 0, 0xCE], count: 100_000).joined())) }
+        let heartbeat: [UInt8] = [8, 0, 0, 0, 0, 0, 0, 0xCE]
+        try await goesOn { $0.send(Array(repeatElement(heartbeat, count: 100_000).joined())) }
         let cancel = Attack.method(.basicCancel(.init(consumerTag: "nobody", noWait: true)))
         try await goesOn { $0.send(Array(repeatElement(cancel, count: 10_000).joined())) }
     }
 
     @Test("Octets that come one by one are put together")
     func dribble() async throws {
+        let heartbeat: [UInt8] = [8, 0, 0, 0, 0, 0, 0, 0xCE]
         try await goesOn { peer in
-            for octet in [UInt8](repeatElement([8, 0, 0, 0, 0, 0, 0, 0xCE], count: 500).joined()) { peer.send([octet]) }
+            for _ in 0..<500 {
+                for octet in heartbeat { peer.send([octet]) }
+            }
         }
     }
 

@@ -115,10 +115,15 @@ import Testing
                 [UInt8(ascii: "F")] + withUnsafeBytes(of: UInt32(inner.count + 1).bigEndian) { Array($0) } + [0] + inner
             }
         }
-        for value in [nested(33), nested(2000), [UInt8(ascii: "U"), 0, 0], [UInt8(ascii: "S"), 9, 9, 9, 9]] {
-            let properties: [UInt8] =
-                [0x20, 0] + withUnsafeBytes(of: UInt32(value.count + 1).bigEndian) { Array($0) } + [0] + value
-            let payload = [0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0] + properties
+        let values: [[UInt8]] = [
+            nested(33), nested(2000), [UInt8(ascii: "U"), 0, 0], [UInt8(ascii: "S"), 9, 9, 9, 9],
+        ]
+        for value in values {
+            var properties: [UInt8] = [0x20, 0]
+            properties.appendInteger(UInt32(value.count + 1))
+            properties.append(0)
+            properties += value
+            let payload: [UInt8] = [0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0] + properties
             let header = try payload.withUnsafeBytes { try ContentHeader(decoding: $0) }
             let table = try #require(header.properties.headers)
             #expect(!table.isReadable && table.isEmpty && table.fields.isEmpty && table[""] == nil)

@@ -35,10 +35,13 @@ struct RedisTLSTests {
         await (try connect("\(server.url)?ssl_cert_reqs=none")).close()
     }
 
-    @Test("A server without TLS is called that")
+    @Test("A Redis without TLS, which waits in silence, costs the deadline, and the error says what to suspect")
     func notTLS() async throws {
         let plain = try RedisURL(try await TLSServers.server(.redis).plainURL)
-        let error = await #expect(throws: RedisError.self) { _ = try await connect("rediss://\(plain.endpoint)") }
-        #expect(error?.tlsFailure == .notTLS)
+        var configuration = RedisConfiguration(try RedisURL("rediss://\(plain.endpoint)"))
+        configuration.connectTimeout = .seconds(1)
+        let error = await #expect(throws: RedisError.self) { _ = try await RedisConnection.connect(configuration) }
+        #expect(error?.code == .cannotConnect)
+        #expect((error?.underlying as? TransportError)?.message.contains("TLS") == true)
     }
 }

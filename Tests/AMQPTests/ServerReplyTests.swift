@@ -1,0 +1,53 @@
+import Testing
+
+@testable import AMQP
+
+@Suite("Server replies") struct ServerReplyTests {
+    private func reply(_ number: UInt16, _ text: String, _ method: (UInt16, UInt16) = (50, 10)) -> ServerReply {
+        ServerReply(number: number, text: text, classID: method.0, methodID: method.1)
+    }
+
+    @Test("Both values of a conflict are found, in each of the broker's forms")
+    func conflicts() throws {
+        let prefix = "PRECONDITION_FAILED - inequivalent arg 'x-message-ttl' for queue 'q' in vhost '/': received "
+        let forms: [(text: String, declared: String?, existing: String?)] = [
+            ("the value '1000' of type 'signedint' but current is none", "1000", nil),
+            ("none but current is the value '1000' of type 'signedint'", nil, "1000"),
+            ("'false' but current is 'true'", "false", "true"),
+        ]
+        for form in forms {
+            let conflict = try #require(reply(406, prefix + form.text).conflict)
+            #expect(conflict.argument == "x-message-ttl")
+            #expect(conflict.entity == "queue 'q' in vhost '/'")
+            #expect(conflict.declared == form.declared)
+            #expect(conflict.existing == form.existing)
+        }
+    }
+
+    @Test(
+        "What is no conflict, or is cut short, is none",
+        arguments: ["", "inequivalent arg '", "inequivalent arg 'a' for b", "inequivalent arg 'a' for b: received c"]
+    )
+    func noConflict(_ text: String) {
+        #expect(reply(406, text).conflict == nil)
+        #expect(reply(404, text).conflict == nil)
+    }
+
+    @Test("The method is named, an unknown one by its numbers, and none where there is none")
+    func methods() {
+        #expect(reply(404, "x", (60, 40)).method == "basic.publish")
+        #expect(reply(404, "x", (77, 5)).method == "method 77.5")
+        #expect(reply(320, "x", (0, 0)).method == nil)
+        #expect("\(reply(599, "odd", (0, 0)))" == "599 odd")
+        #expect(reply(599, "odd").code == nil)
+    }
+
+    @Test("Soft errors end channels, hard ones connections", arguments: ReplyCode.allCases)
+    func severity(_ code: ReplyCode) {
+        switch code.rawValue {
+        case 200: #expect(code.severity == .none)
+        case 311...313, 403...406: #expect(code.severity == .soft)
+        default: #expect(code.severity == .hard)
+        }
+    }
+}
