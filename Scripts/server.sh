@@ -277,6 +277,20 @@ halt() { # SIGNAL
 }
 
 control() {
+    local errors status deadline=$((SECONDS + 30))
+    errors=$(mktemp)
+    while true; do
+        status=0
+        run_rabbitmqctl 2>"$errors" || status=$?
+        # A server answers its clients a moment before it counts as running.
+        if ((status == 0 || SECONDS > deadline)) || ! grep -q "app to be running" "$errors"; then break; fi
+    done
+    cat "$errors" >&2
+    rm -f "$errors"
+    return "$status"
+}
+
+run_rabbitmqctl() {
     local shared limits
     shared=$(shared)
     # It is an Erlang node, too, and listens; on loopback only.

@@ -19,6 +19,7 @@ extension AMQPConnection {
             maximumBodySize: options.maximumBodySize
         )
         channels[number] = core
+        highestChannel = max(highestChannel, number)
         let channel = AMQPChannel(connection: self, number: number, instance: instance, mailbox: mailbox)
         do throws(AMQPError) {
             _ = try await call(.channelOpen, on: core)

@@ -52,7 +52,13 @@ extension AMQPConnection: ByteStreamHandler {
         }
         // §1.4.2.8: between close and close-ok only the answer matters.
         guard !machine.isClosing else { return }
-        guard machine.isOpen, let core = channels[frame.channel] else { throw .unknownChannel(frame.channel) }
+        guard machine.isOpen else { throw .unknownChannel(frame.channel) }
+        guard let core = channels[frame.channel] else {
+            // RabbitMQ may close a channel for an error while confirmations and deliveries of that channel, which another
+            // of its processes writes, are still to come.
+            guard frame.channel <= highestChannel else { throw .unknownChannel(frame.channel) }
+            return
+        }
         do throws(FrameError) {
             switch frame.type {
             case .method:

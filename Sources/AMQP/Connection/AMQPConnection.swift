@@ -38,6 +38,8 @@ public actor AMQPConnection {
     var channels: [UInt16: ChannelCore] = [:]
     var channelMax: UInt16 = 0
     var lastChannel: UInt16 = 0
+    /// Of all channels that were ever open.
+    var highestChannel: UInt16 = 0
     var blockedReason: String?
     var heartbeat: Heartbeat?
     var heartbeatTimer: TimerID?
