@@ -36,10 +36,10 @@ struct LoadRun: Sendable {
         } catch {
             result = .failure(error)
         }
-        let channel = try? await producing.openChannel()
-        _ = try? await channel?.deleteQueue(run.queue)
-        await producing.close()
-        await consuming.close()
+        // After a failure there may be nobody left to say goodbye to.
+        if case .success = result { _ = try? await producing.openChannel().deleteQueue(run.queue) }
+        await producing.close(within: .zero)
+        await consuming.close(within: .zero)
         try result.get()
     }
 
