@@ -77,6 +77,7 @@ extension AMQPFaultTests {
                 try await group.waitForAll()
             }
             await consumer.stop()
+            report(ledger.summary)
             #expect(ledger.confirmedCount >= total)
             #expect(ledger.unconsumedCount == 0)
             #expect(ledger.strangers == [])
