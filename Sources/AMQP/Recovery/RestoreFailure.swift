@@ -36,7 +36,8 @@ extension AMQPError {
     package func isPermanent(hasLoggedIn: Bool) -> Bool {
         switch code {
         case .invalidURI, .invalidArgument, .mechanismNotOffered: true
-        // Where a broker has answered before, something else answers for it while it is away, such as a balancer's HTTP.
+        // Where a broker has answered before, something else answers for it while it is away, such as a balancer's
+        // HTTP.
         case .foreignProtocol: !hasLoggedIn
         case .tlsFailed: tlsFailure?.isPermanent ?? false
         case .accessRefused: replyCode != nil || underlying == nil || !hasLoggedIn
