@@ -12,7 +12,7 @@ import Testing
     .serialized,
     .tags(.integration),
     .enabled(if: TestServer.rabbitMQ != nil, "set RABBITMQ_URL"),
-    .timeLimit(.minutes(3))
+    .timeLimit(.minutes(10))
 )
 struct AMQPFaultTests {
     /// How many times as long as usual: `FAULT_SCALE`.
