@@ -77,14 +77,15 @@ struct LoadRun: Sendable {
                             }
                         }
                     }
-                    try await group.waitForAll()
+                    // Other than waiting for all, this cancels the others when one fails.
+                    for try await _ in group {}
                 }
                 try await eventually(within: .seconds(60), "everything confirmed is consumed: \(ledger.summary)") {
                     ledger.unconsumedCount == 0
                 }
                 try await consumer.cancel()
             }
-            try await group.waitForAll()
+            for try await _ in group {}
         }
         report(ledger.summary)
         #expect(ledger.confirmedCount >= total)
