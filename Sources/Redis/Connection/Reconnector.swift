@@ -116,7 +116,7 @@ final class Reconnector: @unchecked Sendable {
                 resume()
             }
         case .failure(let error):
-            let isPermanent = error.code == .authentication || error.code == .notPermitted
+            let isPermanent = error.isPermanent
             failedAttempts += 1
             lastFailure = error
             refusal = isPermanent ? error : nil
@@ -160,6 +160,16 @@ final class Reconnector: @unchecked Sendable {
             loop.cancel(timer)
             return {}
         case .connected(let connection): return { await connection.close() }
+        }
+    }
+}
+
+extension RedisError {
+    /// Whether connecting again with the same configuration would end the same way.
+    fileprivate var isPermanent: Bool {
+        switch code {
+        case .authentication, .notPermitted, .invalidDatabase, .invalidClientName, .clusterNotSupported: true
+        default: false
         }
     }
 }
