@@ -117,7 +117,7 @@ final class ScriptedServer: Sendable {
         for command in commands {
             let words = (command.array ?? []).map { $0.string ?? "" }
             let answer = words == ["PING"] ? "+PONG\r\n" : script(peer.number, words)
-            _ = send(descriptor, answer.octets, answer.octets.count, Int32(MSG_NOSIGNAL.rawValue))
+            _ = send(descriptor, answer.octets, answer.octets.count, Int32(MSG_NOSIGNAL))
             if answer.hangsUp { return false }
         }
         return true

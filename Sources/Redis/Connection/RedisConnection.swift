@@ -47,6 +47,8 @@ public actor RedisConnection: RequestSink {
 
     /// Connects, authenticates and selects the database.
     ///
+    /// With sentinels in the URL, to the master that they name at this moment.
+    ///
     /// - Throws: ``RedisError``: `.cannotConnect`, `.tlsFailed`, `.authentication`, `.loading` and others. Cancelling closes a
     ///   half-open connection.
     public static func connect(_ configuration: RedisConfiguration) async throws(RedisError) -> RedisConnection {
@@ -54,6 +56,15 @@ public actor RedisConnection: RequestSink {
     }
 
     package static func connect(
+        _ configuration: RedisConfiguration,
+        on loop: EventLoop
+    ) async throws(RedisError) -> RedisConnection {
+        var search = configuration.url.sentinels.map { SentinelSearch($0.endpoints) }
+        return try await connect(configuration, search: &search, on: loop)
+    }
+
+    /// Connects to the endpoint of the URL itself.
+    static func open(
         _ configuration: RedisConfiguration,
         on loop: EventLoop
     ) async throws(RedisError) -> RedisConnection {
