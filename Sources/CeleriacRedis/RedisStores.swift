@@ -90,7 +90,7 @@ extension CeleriacError {
             case .closed: .closed
             case .connectionLost, .outcomeUnknown: .connectionLost
             case .authentication, .notPermitted: .accessDenied
-            case .invalidURL: .configuration
+            case .invalidURL, .invalidDatabase, .invalidClientName, .clusterNotSupported: .configuration
             case .tlsFailed: error.tlsFailure?.isPermanent == true ? .configuration : .unavailable
             case .command: .refused
             default: .unavailable
