@@ -144,7 +144,9 @@ struct RedisOutageTests {
 
     @Test("A node of a cluster is refused at once, with words that say why")
     func cluster() async throws {
-        let server = try OwnServer(arguments: ["--cluster-enabled", "yes"])
+        // Otherwise it would listen for other nodes 10,000 ports further on, where there may be none.
+        let port = try OwnServer.freePort()
+        let server = try OwnServer(arguments: ["--cluster-enabled", "yes", "--cluster-port", "\(port)"])
         try server.start()
         try await TestServer.withClient(server.configuration) { redis, _ in
             let error = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("SET", "k", 1)) }
