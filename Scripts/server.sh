@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Runs one private RabbitMQ or Redis, or a cluster of RabbitMQ, whose whole state lives in a directory.
+# Runs one private RabbitMQ or Redis, a cluster of RabbitMQ, or a Redis with a replica and sentinels, whose whole state
+# lives in a directory.
 #
 #   server.sh start|stop|kill|restart|pid|url|tls-url rabbitmq|redis DIRECTORY
 #   server.sh control rabbitmq DIRECTORY ARGUMENT…
 #   server.sh cluster DIRECTORY
+#   server.sh sentinel DIRECTORY
 #   server.sh clear DIRECTORY
 #
 # start    makes the directory if need be, waits until the server answers and prints its URL. A free loopback port is
@@ -14,6 +16,9 @@
 # cluster  starts three nodes that have joined each other, in DIRECTORY/1, DIRECTORY/2 and DIRECTORY/3, and prints
 #          their URLs. Each directory then serves the commands above, so that a node can be stopped, killed and started
 #          again by itself.
+# sentinel starts two Redis servers, DIRECTORY/1 the master and DIRECTORY/2 its replica, and three sentinels,
+#          DIRECTORY/3 to DIRECTORY/5, who make the other one master when it has been gone for a second. Prints their
+#          URL when all know each other. Each directory then serves the commands above.
 # clear    kills every server in the directory and beneath it, and removes the directory.
 #
 # With CELERIAC_RABBITMQ_TLS, a directory with ca.pem, server.pem and server.key, RabbitMQ also speaks TLS on a port of
@@ -29,7 +34,7 @@ fail() {
 }
 usage() {
     echo "usage: ${0##*/} start|stop|kill|restart|pid|url|tls-url rabbitmq|redis DIRECTORY," >&2
-    echo "       control rabbitmq DIRECTORY ARGUMENT…, cluster DIRECTORY, or clear DIRECTORY" >&2
+    echo "       control rabbitmq DIRECTORY ARGUMENT…, cluster DIRECTORY, sentinel DIRECTORY, or clear DIRECTORY" >&2
     exit 64
 }
 
@@ -48,6 +53,10 @@ case ${1:-} in
     clear | cluster)
         (($# == 2)) || usage
         action=$1 kind=rabbitmq directory=$(realpath -m -- "$2")
+        ;;
+    sentinel)
+        (($# == 2)) || usage
+        action=$1 kind=redis directory=$(realpath -m -- "$2")
         ;;
     *) usage ;;
 esac
@@ -144,7 +153,13 @@ tls_url() {
 }
 
 launch_redis() { # PORT
-    local tls=()
+    local tls=() replication=()
+    if [[ -s $state/sentinel.conf ]]; then
+        launch "$state/pid" "$state/log" env -i PATH="$PATH" redis-server "$state/sentinel.conf" --sentinel
+        return
+    fi
+    if [[ -s $state/replicaof ]]; then replication=(--replicaof 127.0.0.1 "$(<"$state/replicaof")"); fi
+    if [[ -s $state/settings ]]; then mapfile -t -O "${#replication[@]}" replication <"$state/settings"; fi
     if [[ ${CELERIAC_REDIS_TLS:-} ]]; then
         tls=(--tls-port "$(port_for tls-port)" --tls-ca-cert-file "$CELERIAC_REDIS_TLS/ca.pem"
             --tls-cert-file "$CELERIAC_REDIS_TLS/server.pem" --tls-key-file "$CELERIAC_REDIS_TLS/server.key"
@@ -152,7 +167,7 @@ launch_redis() { # PORT
     fi
     launch "$state/pid" "$state/log" env -i PATH="$PATH" redis-server \
         --port "$1" --bind 127.0.0.1 --dir "$state" --daemonize no \
-        --save '' --appendonly yes --appendfsync everysec "${tls[@]}"
+        --save '' --appendonly yes --appendfsync everysec "${tls[@]}" "${replication[@]}"
 }
 
 scripts=/usr/lib/rabbitmq/bin
@@ -337,6 +352,57 @@ cluster() {
     rm -f "$shared/starter.pid"
 }
 
+ask() { # PORT COMMAND…: what Redis says to a command within a fifth of a second
+    local port=$1 line
+    shift
+    {
+        printf '%s\r\n' "$*" >&3
+        while read -r -t 0.2 line; do echo "${line%$'\r'}"; done <&3
+    } 3<>"/dev/tcp/127.0.0.1/$port"
+} 2>/dev/null
+
+sentinel_configuration() { # PORT MASTER-PORT
+    printf '%s\n' "port $1" 'bind 127.0.0.1' "dir $state" 'daemonize no' \
+        "sentinel monitor celeriac 127.0.0.1 $2 2" 'sentinel down-after-milliseconds celeriac 1000' \
+        'sentinel failover-timeout celeriac 4000' 'sentinel parallel-syncs celeriac 1'
+}
+
+sentinel() {
+    local number master hosts=() port deadline=$((SECONDS + 60))
+    for number in 1 2 3 4 5; do
+        state=$directory/$number/redis
+        mkdir -p "$state"
+        port=$(port_for port)
+        # A replica asks for the data at once, rather than after waiting for others to share the sending.
+        case $number in
+            1) master=$port ;;
+            2) echo "$master" >"$state/replicaof" ;;
+            *)
+                [[ -s $state/sentinel.conf ]] || sentinel_configuration "$port" "$master" >"$state/sentinel.conf"
+                hosts+=("127.0.0.1:$port")
+                ;;
+        esac
+        if ((number < 3)); then printf '%s\n' --repl-diskless-sync-delay 0 >"$state/settings"; fi
+        "$0" start redis "$directory/$number" >/dev/null || fail "server $number does not start"
+    done
+    until knows_all "${hosts[@]##*:}"; do
+        ((SECONDS <= deadline)) || fail "the sentinels in $directory have not found each other"
+    done
+    (
+        IFS=,
+        echo "sentinel://${hosts[*]}/0?master=celeriac"
+    )
+}
+
+knows_all() { # PORT…: whether each sentinel sees the others, and a replica that is up to date
+    local port replicas
+    for port in "$@"; do
+        [[ $(ask "$port" SENTINEL CKQUORUM celeriac) == "+OK 3 usable"* ]] || return 1
+        replicas=$(ask "$port" SENTINEL REPLICAS celeriac)
+        [[ $replicas == "*1"* && $replicas == *master-link-status*$'\n'ok* ]] || return 1
+    done
+}
+
 clear() {
     local file name
     [[ -d $directory ]] || return 0
@@ -362,5 +428,6 @@ case $action in
     tls-url) tls_url ;;
     control) control ;;
     cluster) cluster ;;
+    sentinel) sentinel ;;
     clear) clear ;;
 esac

@@ -44,11 +44,15 @@ enum DriverResolver {
         switch configuration.resultBackendURL.scheme {
         case "memory":
             return (MemoryResultBackend(time: time), MemoryLockStore(time: time), MemoryScheduleStore(time: time))
-        case "redis", "rediss", "unix", "redis+socket":
+        case "redis", "rediss", "sentinel", "unix", "redis+socket":
             let stores = try RedisStores(configuration.resultBackendURL, clientName: "celeriac")
             return (stores.results, stores.locks, stores.schedule)
         default:
-            throw unknown(configuration.resultBackendURL, as: "result backend", known: "memory://, redis://")
+            throw unknown(
+                configuration.resultBackendURL,
+                as: "result backend",
+                known: "memory://, redis://, sentinel://"
+            )
         }
     }
 

@@ -12,7 +12,8 @@ public struct RedisStores: Sendable {
 
     /// Stores that connect when first used.
     ///
-    /// - Parameter url: `redis://[user][:password]@host[:port][/database]`, or `redis+socket:///path` for a socket file.
+    /// - Parameter url: `redis://[user][:password]@host[:port][/database]`, `redis+socket:///path` for a socket file, or
+    ///   `sentinel://host,host/database?master=name` for the master that sentinels know.
     /// - Throws: ``CeleriacError`` `.configuration` for a URL that cannot be read.
     public init(_ url: ServerURL, clientName: String) throws(CeleriacError) {
         let link = try RedisLink(url, clientName: clientName)
@@ -89,7 +90,7 @@ extension CeleriacError {
             case .closed: .closed
             case .connectionLost, .outcomeUnknown: .connectionLost
             case .authentication, .notPermitted: .accessDenied
-            case .invalidURL: .configuration
+            case .invalidURL, .invalidDatabase, .invalidClientName, .clusterNotSupported: .configuration
             case .tlsFailed: error.tlsFailure?.isPermanent == true ? .configuration : .unavailable
             case .command: .refused
             default: .unavailable

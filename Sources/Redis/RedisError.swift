@@ -6,8 +6,10 @@ public struct RedisError: Error, Sendable, CustomStringConvertible {
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Raw: String {
             case cannotConnect, connectionLost, outcomeUnknown, timedOut, cancelled, closed, overloaded
-            case authentication, notPermitted, command, loading, masterDown, readOnly, outOfMemory, noScript, busy
-            case transactionAborted, protocolViolation, unexpectedReply, invalidURL, tlsFailed, outOfMemoryLocally
+            case authentication, notPermitted, invalidDatabase, invalidClientName, masterUnknown
+            case command, loading, masterDown, readOnly, outOfMemory, noScript, busy, tooFewReplicas, notPersisting
+            case clusterNotSupported, transactionAborted, protocolViolation, unexpectedReply, invalidURL, tlsFailed
+            case outOfMemoryLocally
         }
         private let raw: Raw
 
@@ -31,6 +33,16 @@ public struct RedisError: Error, Sendable, CustomStringConvertible {
         public static let authentication = Code(raw: .authentication)
         /// The user may not run this command, or not on this key or channel.
         public static let notPermitted = Code(raw: .notPermitted)
+        /// The server has no database of that number.
+        ///
+        /// Permanent until the configuration changes.
+        public static let invalidDatabase = Code(raw: .invalidDatabase)
+        /// The server does not accept the client's name.
+        ///
+        /// Permanent until the configuration changes.
+        public static let invalidClientName = Code(raw: .invalidClientName)
+        /// No sentinel that answered knows a master of that name.
+        public static let masterUnknown = Code(raw: .masterUnknown)
         /// The server refused the command; its words are the message.
         public static let command = Code(raw: .command)
         /// The server is reading its data set into memory.
@@ -45,6 +57,12 @@ public struct RedisError: Error, Sendable, CustomStringConvertible {
         public static let noScript = Code(raw: .noScript)
         /// The server is occupied by a script that runs too long.
         public static let busy = Code(raw: .busy)
+        /// The server takes no writes while so few replicas are in touch with it.
+        public static let tooFewReplicas = Code(raw: .tooFewReplicas)
+        /// The server takes no writes because it cannot save them.
+        public static let notPersisting = Code(raw: .notPersisting)
+        /// The server is a node of a Redis Cluster, which this client does not speak with.
+        public static let clusterNotSupported = Code(raw: .clusterNotSupported)
         /// A transaction did not run: a watched key changed, or a command was refused while queueing.
         public static let transactionAborted = Code(raw: .transactionAborted)
         /// The peer does not speak RESP 2, or exceeded a limit.
@@ -85,40 +103,5 @@ public struct RedisError: Error, Sendable, CustomStringConvertible {
     /// The code and the message, and the cause where there is one.
     public var description: String {
         underlying.map { "\(code): \(message) (\($0))" } ?? "\(code): \(message)"
-    }
-}
-
-/// What the client does about an error reply.
-package enum ErrorDisposition: Sendable, Equatable {
-    /// Hand it to the caller.
-    case deliver
-    /// The command did not run and the server will be better later, or another server now: reconnect and repeat.
-    case reconnectAndRepeat
-}
-
-extension RedisError {
-    /// The first words of error replies that mean something to this client.
-    private static let table: [String: (code: Code, disposition: ErrorDisposition)] = [
-        "WRONGPASS": (.authentication, .deliver),
-        "NOAUTH": (.authentication, .deliver),
-        "NOPERM": (.notPermitted, .deliver),
-        "LOADING": (.loading, .reconnectAndRepeat),
-        "MASTERDOWN": (.masterDown, .reconnectAndRepeat),
-        "READONLY": (.readOnly, .reconnectAndRepeat),
-        "OOM": (.outOfMemory, .deliver),
-        "NOSCRIPT": (.noScript, .deliver),
-        "BUSY": (.busy, .deliver),
-        "EXECABORT": (.transactionAborted, .deliver),
-    ]
-
-    private static func kind(_ reply: String) -> Substring { reply.prefix { $0 != " " } }
-
-    /// Reads an error reply.
-    package init(reply: String) {
-        self.init(Self.table[String(Self.kind(reply))]?.code ?? .command, reply)
-    }
-
-    package static func disposition(of reply: String) -> ErrorDisposition {
-        table[String(kind(reply))]?.disposition ?? .deliver
     }
 }

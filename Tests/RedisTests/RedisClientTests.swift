@@ -240,6 +240,22 @@ struct RedisClientTests {
         }
     }
 
+    @Test("A database that the server does not have fails at once, and so does a name that it does not accept")
+    func badGreetings() async throws {
+        var configuration = try TestServer.configuration()
+        configuration.url.database = 1_000_000
+        try await TestServer.withClient(configuration) { redis, _ in
+            let error = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("PING")) }
+            #expect(error?.code == .invalidDatabase && error?.message.contains("out of range") == true)
+        }
+        configuration = try TestServer.configuration()
+        configuration.clientName = "two words"
+        try await TestServer.withClient(configuration) { redis, _ in
+            let error = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("PING")) }
+            #expect(error?.code == .invalidClientName)
+        }
+    }
+
     @Test("A closed client refuses commands")
     func closed() async throws {
         let redis = RedisClient(try TestServer.configuration())

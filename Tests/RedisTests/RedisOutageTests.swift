@@ -89,6 +89,78 @@ struct RedisOutageTests {
         }
     }
 
+    @Test("Speaks over a socket file, as an ACL user, and survives a restart there")
+    func socketFile() async throws {
+        let path = "/tmp/celeriac-\(UUID().uuidString.prefix(8)).sock"
+        let server = try OwnServer(arguments: [
+            "--unixsocket", path, "--user", "shop", "on", ">canary", "~shop:*", "+@all",
+        ])
+        try server.start()
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        var configuration = server.configuration
+        configuration.url = try RedisURL("unix://shop:canary@\(path)?db=2")
+        configuration.clientName = "by-file"
+        try await TestServer.withClient(configuration) { redis, _ in
+            let info = try #require(try await redis.send(RedisCommand("CLIENT", "INFO")).string)
+            #expect(info.contains("db=2 ") && info.contains("name=by-file ") && info.contains("user=shop "))
+            #expect(try await redis.send(RedisCommand("SET", "shop:k", 1)) == .simple("OK"))
+            let error = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("SET", "k", 1)) }
+            #expect(error?.code == .notPermitted && error?.message.contains("ACL") == true)
+            server.stop()
+            try server.start()
+            #expect(try await redis.send(RedisCommand("ECHO", 7), retry: .idempotent).integer == 7)
+        }
+        configuration.url.password = "canary too"
+        try await TestServer.withClient(configuration) { redis, _ in
+            let error = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("PING")) }
+            #expect(error?.code == .authentication)
+            #expect(error?.description.contains("canary") == false)
+        }
+    }
+
+    @Test("A server occupied by a script is waited for")
+    func busy() async throws {
+        let server = try OwnServer(arguments: ["--lua-time-limit", "50"])
+        try server.start()
+        try await TestServer.withClient(server.configuration) { redis, _ in
+            try await TestServer.withClient(server.configuration) { other, _ in
+                try await TestServer.eventually { await isReachable(other) }
+                let endless = Task { try await redis.evaluate(RedisScript("while true do end")) }
+                try await TestServer.eventually {
+                    do throws(RedisError) {
+                        _ = try await other.send(RedisCommand("GET", "k"), timeout: .milliseconds(200))
+                        return false
+                    } catch {
+                        return error.code == .busy
+                    }
+                }
+                async let waiting = other.send(RedisCommand("INCR", "k"))
+                _ = try await other.send(RedisCommand("SCRIPT", "KILL"))
+                #expect(try await waiting == .integer(1))
+                await #expect(throws: RedisError.self) { try await endless.value }
+            }
+        }
+    }
+
+    @Test("A node of a cluster is refused at once, with words that say why")
+    func cluster() async throws {
+        // Otherwise it would listen for other nodes 10,000 ports further on, where there may be none.
+        let port = try OwnServer.freePort()
+        let server = try OwnServer(arguments: ["--cluster-enabled", "yes", "--cluster-port", "\(port)"])
+        try server.start()
+        try await TestServer.withClient(server.configuration) { redis, _ in
+            let error = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("SET", "k", 1)) }
+            #expect(error?.code == .clusterNotSupported)
+            #expect(error?.message.contains("this is a Redis Cluster, which is not supported") == true)
+        }
+        var configuration = server.configuration
+        configuration.url.database = 1
+        try await TestServer.withClient(configuration) { redis, _ in
+            let error = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("PING")) }
+            #expect(error?.code == .clusterNotSupported)
+        }
+    }
+
     @Test("A full server says so")
     func outOfMemory() async throws {
         let server = try OwnServer(arguments: ["--maxmemory", "1kb"])

@@ -74,6 +74,67 @@ import Transport
         #expect(error?.description.contains("canary") == false)
     }
 
+    struct SentinelSample: Sendable {
+        let text: String
+        let url: RedisURL
+        let shown: String
+    }
+
+    static let (a, b): (Endpoint, Endpoint) = (.tcp(host: "a", port: 26379), .tcp(host: "b", port: 7))
+
+    static let withSentinels = [
+        SentinelSample(
+            text: "sentinel://a,b:7/3?master=m",
+            url: RedisURL(sentinels: RedisSentinels([a, b], master: "m"), database: 3),
+            shown: "sentinel://a:26379,b:7/3?master=m"
+        ),
+        SentinelSample(
+            text: "sentinel://u:canary@a,b:7?master_name=m&sentinel_user=w&sentinel_password=canary2&db=1",
+            url: RedisURL(
+                sentinels: RedisSentinels([a, b], master: "m", user: "w", password: "canary2"),
+                user: "u",
+                password: "canary",
+                database: 1
+            ),
+            shown: "sentinel://u:***@a:26379,b:7/1?master=m"
+        ),
+        SentinelSample(
+            text: "sentinel://:canary@a/2?master=m;sentinel://:canary@b:7/2;sentinel://a",
+            url: RedisURL(sentinels: RedisSentinels([a, b], master: "m"), password: "canary", database: 2),
+            shown: "sentinel://:***@a:26379,b:7/2?master=m"
+        ),
+        SentinelSample(
+            text: "sentinel://[::1]:1,[::2]?master=m%20n",
+            url: RedisURL(
+                sentinels: RedisSentinels([.tcp(host: "::1", port: 1), .tcp(host: "::2", port: 26379)], master: "m n")
+            ),
+            shown: "sentinel://[::1]:1,[::2]:26379/0?master=m n"
+        ),
+    ]
+
+    @Test("sentinel names several hosts, in one URL or in a list of them", arguments: withSentinels)
+    func sentinels(_ sample: SentinelSample) throws {
+        let url = try RedisURL(sample.text)
+        #expect(url == sample.url)
+        #expect("\(url)" == sample.shown)
+    }
+
+    @Test(
+        "URLs with sentinels that contradict themselves are refused",
+        arguments: [
+            "sentinel://a", "sentinel://a?master=", "sentinel://a?master=m;redis://:canary@b",
+            "sentinel://:canary@a?master=m;sentinel://:canary2@b", "sentinel://a/1?master=m;sentinel://b/2",
+            "sentinel://a?master=m;sentinel://b?master=canary", "sentinel://a?master=m&canary=1",
+            "sentinel://a?master=m&sentinel_user=canary", "sentinel://a:0?master=m", "sentinel://a/canary?master=m",
+            "sentinel://a?master=m;canary",
+        ]
+    )
+    func badSentinels(_ text: String) {
+        let error = #expect(throws: RedisError.self) { try RedisURL(text) }
+        #expect(error?.code == .invalidURL)
+        #expect(error?.description.contains("canary") == false)
+    }
+
     @Test("rediss asks for TLS, verified, with the parameters of redis-py")
     func tls() throws {
         let plain = try RedisURL("rediss://:canary@h/3")

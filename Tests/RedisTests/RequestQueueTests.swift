@@ -6,7 +6,7 @@ import Testing
     let start = ContinuousClock.now
 
     func queue(sent: Int = 100, waiting: Int = 100) -> Queue {
-        Queue(maximumSent: sent, maximumWaiting: waiting, grace: .seconds(2))
+        Queue(maximumSent: .init(requests: sent), maximumWaiting: .init(requests: waiting), grace: .seconds(2))
     }
 
     func submit(_ queue: inout Queue, _ name: String, expecting: Int = 1, within: Duration = .seconds(5)) -> Bool {
@@ -58,6 +58,41 @@ import Testing
         #expect(sendAll(&queue) == ["a", "b"])
         _ = queue.received(.null)
         #expect(sendAll(&queue) == ["c"])
+    }
+
+    @Test("Bounds octets as well, but lets one request pass however big it is")
+    func octets() {
+        var queue = Queue(
+            maximumSent: .init(requests: 10, octets: 100),
+            maximumWaiting: .init(requests: 10, octets: 50),
+            grace: .seconds(2)
+        )
+        func submit(_ name: String, _ octets: Int) -> Bool {
+            queue.submit(name, expecting: 1, octets: octets, deadline: start + .seconds(5))
+        }
+        #expect(submit("huge", 1000))
+        #expect(!submit("small", 1))
+        #expect(sendAll(&queue) == ["huge"])
+        #expect(submit("a", 20) && submit("b", 30) && !submit("c", 1))
+        #expect(sendAll(&queue) == [])
+        _ = queue.received(.null)
+        #expect(sendAll(&queue) == ["a", "b"])
+        #expect(submit("d", 50) && !submit("e", 1))
+        #expect(sendAll(&queue) == ["d"])
+        #expect(submit("e", 10))
+        #expect(sendAll(&queue) == [])
+        _ = queue.tick(now: start + .seconds(5))
+        #expect(submit("f", 50))
+        #expect(queue.end().unsent == ["f"])
+    }
+
+    @Test("What nobody waits for any more is not sent")
+    func unwanted() {
+        var queue = queue()
+        #expect(["a", "b", "c"].allSatisfy { submit(&queue, $0) })
+        #expect(queue.nextToSend { $0 != "a" } == "b")
+        #expect(queue.nextToSend { $0 != "c" } == nil)
+        #expect(queue.sentCount == 1 && queue.waitingCount == 0)
     }
 
     @Test("A request that timed out keeps its place, so that its answer shifts nobody's")

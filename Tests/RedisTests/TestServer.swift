@@ -36,11 +36,14 @@ enum TestServer {
         }
     }
 
-    /// Asks again and again until the answer is yes, or ten seconds are over.
-    static func eventually(_ condition: () async throws -> Bool) async throws {
-        let deadline = ContinuousClock.now + .seconds(10)
+    /// Asks again and again until the answer is yes, or the time is over.
+    static func eventually(
+        within limit: Duration = .seconds(10),
+        _ condition: () async throws -> Bool
+    ) async throws {
+        let deadline = ContinuousClock.now + limit
         while try await !condition() {
-            try #require(ContinuousClock.now < deadline, "the condition did not come true in ten seconds")
+            try #require(ContinuousClock.now < deadline, "the condition did not come true in \(limit)")
             try await Task.sleep(for: .milliseconds(5))
         }
     }
@@ -92,7 +95,7 @@ final class OwnServer {
         self.process = nil
     }
 
-    private static func freePort() throws -> Int {
+    static func freePort() throws -> Int {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_in()

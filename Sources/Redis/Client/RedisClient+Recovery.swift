@@ -37,16 +37,52 @@ extension RedisClient {
         if link.isClosed || link.connection != nil { accept(request) } else { enqueue(request) }
     }
 
-    private func reconnect(_ connection: RedisConnection, keeping request: PendingRequest, reply: String) -> Bool {
+    private func refused(_ connection: RedisConnection, _ request: PendingRequest, _ verdict: AnswerVerdict) -> Bool {
         guard !link.isClosed else { return false }
-        var requests = [request]
+        switch verdict {
+        case .deliver: return false
+        case .deliverAndReconnect(let reason):
+            reconnect(connection, keeping: [], reason)
+            return false
+        case .reconnectAndRepeat(let reason):
+            reconnect(connection, keeping: [request], reason)
+            return true
+        case .repeatHere: return repeatLater(request)
+        }
+    }
+
+    private func reconnect(_ connection: RedisConnection, keeping refused: [PendingRequest], _ reply: String) {
+        var requests = refused
         if link.lost(connection, RedisError(reply: reply)) {
             // Others may be answered properly still, such as reads on a replica: the connection ends after them.
             requests += connection.assumeIsolated { $0.retire() }
         }
         for request in requests { resubmit(request) }
         link.resume()
+    }
+
+    /// Sends a request again after a wait; false when that would be too late, or too many wait already.
+    private func repeatLater(_ request: PendingRequest) -> Bool {
+        guard !request.isSettled, refusedRequests.count < configuration.maximumWaiting else { return false }
+        request.refusals += 1
+        let time = ContinuousClock.now + configuration.backoff.delay(attempt: request.refusals)
+        guard time < request.deadline else { return false }
+        let id = ObjectIdentifier(request)
+        let timer = loop.schedule(at: time) { [weak self] in
+            guard let self else { return request.fail(.closed, "\(request.summary): the client was dropped") }
+            self.assumeIsolated { client in
+                client.refusedRequests[id] = nil
+                if !request.isSettled { client.accept(request) }
+            }
+        }
+        refusedRequests[id] = (request, timer)
         return true
+    }
+
+    func endRefused() -> [PendingRequest] {
+        defer { refusedRequests = [:] }
+        for (_, timer) in refusedRequests.values { loop.cancel(timer) }
+        return refusedRequests.values.map(\.request)
     }
 }
 
@@ -72,8 +108,8 @@ extension RedisClient: ReconnectorOwner {
         assumeIsolated { $0.connectionEnded(connection, unsent: unsent, sent: sent, reason: reason) }
     }
 
-    nonisolated func mustReconnect(_ connection: RedisConnection, request: PendingRequest, reply: String) -> Bool {
-        assumeIsolated { $0.reconnect(connection, keeping: request, reply: reply) }
+    nonisolated func refused(_ connection: RedisConnection, request: PendingRequest, verdict: AnswerVerdict) -> Bool {
+        assumeIsolated { $0.refused(connection, request, verdict) }
     }
 
     nonisolated func pushed(_ value: RESPValue, on connection: RedisConnection) {}

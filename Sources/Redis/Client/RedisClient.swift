@@ -4,8 +4,10 @@ package import Transport
 ///
 /// Share one client among all tasks: their commands travel on one connection and share its writes. A command issued
 /// while there is no connection waits for one until its deadline. A command that was on its way when the connection
-/// was lost fails with `.outcomeUnknown`, or is sent again when it was marked `retry: .idempotent`. Blocking commands
-/// such as `BLPOP` and connection state such as `SELECT` or `WATCH` do not belong on a shared connection.
+/// was lost fails with `.outcomeUnknown`, or is sent again when it was marked `retry: .idempotent`. A command that the
+/// server has refused without running it, because it is loading, busy or no longer the master, is sent again within its
+/// deadline whatever its mark. Blocking commands such as `BLPOP` and connection state such as `SELECT` or `WATCH` do not
+/// belong on a shared connection.
 ///
 /// ```swift
 /// let redis = RedisClient(RedisConfiguration(try RedisURL("redis://localhost/0")))
@@ -21,6 +23,8 @@ public actor RedisClient: RequestSink {
 
     let link: Reconnector
     var waiting: RequestQueue<PendingRequest>
+    /// Requests that a server has refused for now, each with the timer after which it is sent again.
+    var refusedRequests: [ObjectIdentifier: (request: PendingRequest, timer: TimerID)] = [:]
     private var timer: TimerID?
     private var timerDeadline: ContinuousClock.Instant?
 
@@ -34,8 +38,8 @@ public actor RedisClient: RequestSink {
         self.loop = loop
         link = Reconnector(configuration, on: loop)
         waiting = RequestQueue(
-            maximumSent: 0,
-            maximumWaiting: configuration.maximumWaiting,
+            maximumSent: .init(requests: 0),
+            maximumWaiting: configuration.waitingBound,
             grace: configuration.suspectGrace
         )
     }
@@ -123,7 +127,10 @@ public actor RedisClient: RequestSink {
     /// What was already sent is given until its deadline to be answered.
     public func close() async {
         let ended = link.close()
-        for request in waiting.end().unsent { request.fail(.closed, "\(request.summary): the client was closed") }
+        let repeated = endRefused()
+        for request in waiting.end().unsent + repeated {
+            request.fail(.closed, "\(request.summary): the client was closed")
+        }
         if let timer { loop.cancel(timer) }
         await ended()
     }
@@ -144,9 +151,14 @@ public actor RedisClient: RequestSink {
 
     func enqueue(_ request: PendingRequest) {
         guard !request.isSettled else { return }
-        guard waiting.submit(request, expecting: request.expected, deadline: request.deadline) else {
-            return request.fail(.overloaded, "\(configuration.maximumWaiting) requests wait for \(configuration.url)")
-        }
+        guard
+            waiting.submit(
+                request,
+                expecting: request.expected,
+                octets: request.bytes.count,
+                deadline: request.deadline
+            )
+        else { return request.fail(.overloaded, "\(waiting.waitingCount) requests wait for \(configuration.url)") }
         armTimer()
     }
 

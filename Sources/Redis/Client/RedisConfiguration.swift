@@ -26,12 +26,24 @@ public struct RedisConfiguration: Sendable {
     public var maximumInFlight = 8_192
     /// Commands that wait to be written, at most; more fail with `.overloaded`.
     public var maximumWaiting = 131_072
+    /// Octets of commands written and not yet answered, at most; one command passes however big it is.
+    public var maximumInFlightOctets = 64 << 20
+    /// Octets of commands that wait to be written, at most; more fail with `.overloaded`, unless none waits.
+    public var maximumWaitingOctets = 256 << 20
     /// Octets of one value in a reply, at most.
     public var maximumValueSize = 64 << 20
 
     /// A configuration with the defaults for everything but the server.
     public init(_ url: RedisURL) {
         self.url = url
+    }
+
+    var waitingBound: RequestQueue<PendingRequest>.Bound {
+        .init(requests: maximumWaiting, octets: maximumWaitingOctets)
+    }
+
+    var inFlightBound: RequestQueue<PendingRequest>.Bound {
+        .init(requests: maximumInFlight, octets: maximumInFlightOctets)
     }
 
     var parserLimits: RESPParser.Limits {

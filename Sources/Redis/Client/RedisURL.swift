@@ -8,9 +8,16 @@ public import Transport
 /// `rediss://` asks for TLS, verified against the system's authorities. Its query may hold what redis-py's does:
 /// `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile` and `ssl_password` (of the key), `ssl_cert_reqs` (`required` or `none`)
 /// and `ssl_check_hostname` (`true`, the default, or `false`).
+///
+/// `sentinel://[user][:password]@host[:port],host[:port]/db?master=name` names the sentinels that know the master, whose
+/// user, password and database are those of the URL; a sentinel's port is 26379. Credentials for the sentinels
+/// themselves are the parameters `sentinel_user` and `sentinel_password`. Celery's form, a URL for each sentinel with
+/// semicolons between them, is read too, with `master` or `master_name` in one of them.
 public struct RedisURL: Hashable, Sendable, CustomStringConvertible {
-    /// The server's address.
+    /// The server's address; that of the first sentinel, where there are ``sentinels``.
     public var endpoint: Endpoint
+    /// The sentinels that tell the server's address; none, if absent.
+    public var sentinels: RedisSentinels?
     /// The ACL user; the server's default user when absent.
     public var user: String?
     /// The password; no authentication when absent.
@@ -18,6 +25,8 @@ public struct RedisURL: Hashable, Sendable, CustomStringConvertible {
     /// The number of the database.
     public var database: Int
     /// How the connection is encrypted; not at all, if absent.
+    ///
+    /// Holds for the sentinels as well.
     public var tls: TLSConfiguration?
 
     /// Names a server by its parts.
@@ -28,14 +37,31 @@ public struct RedisURL: Hashable, Sendable, CustomStringConvertible {
         self.database = database
     }
 
+    /// Names a server by the sentinels that know it.
+    public init(sentinels: RedisSentinels, user: String? = nil, password: String? = nil, database: Int = 0) {
+        let first = sentinels.endpoints.first ?? .tcp(host: "localhost", port: 26379)
+        self.init(endpoint: first, user: user, password: password, database: database)
+        self.sentinels = sentinels
+    }
+
     /// Reads a URL.
     ///
     /// - Throws: ``RedisError``, code `.invalidURL`. The message quotes no part of the URL that may hold credentials.
     public init(_ text: String) throws(RedisError) {
         guard let separator = text.firstRange(of: "://") else {
-            throw Self.invalid("a Redis URL begins with redis:// or unix://")
+            throw Self.invalid("a Redis URL begins with redis://, sentinel:// or unix://")
         }
         let scheme = text[..<separator.lowerBound].lowercased()
+        guard scheme != "sentinel" else {
+            let url = try SentinelURL(text)
+            self = RedisURL(
+                sentinels: url.sentinels,
+                user: url.user,
+                password: url.password,
+                database: url.database ?? 0
+            )
+            return
+        }
         let parts = Parts(text[separator.upperBound...])
         (user, password) = try Self.credentials(parts.userInfo)
         switch scheme {
@@ -55,13 +81,17 @@ public struct RedisURL: Hashable, Sendable, CustomStringConvertible {
             endpoint = .unix(path: path)
             database = try Self.databaseParameter(parts.query) ?? 0
         default:
-            throw Self.invalid("unknown scheme; known are redis, rediss, unix and redis+socket")
+            throw Self.invalid("unknown scheme; known are redis, rediss, sentinel, unix and redis+socket")
         }
     }
 
     /// The URL with the password replaced by asterisks.
     public var description: String {
         let credentials = password == nil ? user.map { "\($0)@" } ?? "" : "\(user ?? ""):***@"
+        if let sentinels {
+            let hosts = sentinels.endpoints.map(\.description).joined(separator: ",")
+            return "sentinel://\(credentials)\(hosts)/\(database)?master=\(sentinels.master)"
+        }
         return switch endpoint {
         case .tcp: "\(tls == nil ? "redis" : "rediss")://\(credentials)\(endpoint)/\(database)"
         case .unix(let path): "unix://\(credentials)\(path)?db=\(database)"
@@ -70,7 +100,7 @@ public struct RedisURL: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension RedisURL {
-    private struct Parts {
+    struct Parts {
         var userInfo: Substring?
         var authority: Substring
         var path: Substring
@@ -93,9 +123,9 @@ extension RedisURL {
         }
     }
 
-    private static func invalid(_ reason: String) -> RedisError { RedisError(.invalidURL, reason) }
+    static func invalid(_ reason: String) -> RedisError { RedisError(.invalidURL, reason) }
 
-    private static func decoded(_ text: some StringProtocol, _ part: String) throws(RedisError) -> String {
+    static func decoded(_ text: some StringProtocol, _ part: String) throws(RedisError) -> String {
         var octets: [UInt8] = []
         var rest = text.utf8[...]
         while let octet = rest.popFirst() {
@@ -121,7 +151,7 @@ extension RedisURL {
         }
     }
 
-    private static func credentials(_ text: Substring?) throws(RedisError) -> (user: String?, password: String?) {
+    static func credentials(_ text: Substring?) throws(RedisError) -> (user: String?, password: String?) {
         guard let text, !text.isEmpty else { return (nil, nil) }
         let user = text.prefix { $0 != ":" }
         guard user.endIndex != text.endIndex else { throw invalid("there is a user but no password") }
@@ -129,7 +159,7 @@ extension RedisURL {
         return (user.isEmpty ? nil : try decoded(user, "user"), password.isEmpty ? nil : password)
     }
 
-    private static func tcp(_ text: Substring) throws(RedisError) -> Endpoint {
+    static func tcp(_ text: Substring, defaultPort: Int = 6379) throws(RedisError) -> Endpoint {
         var host = text
         var port: Substring?
         if text.first == "[" {
@@ -142,7 +172,7 @@ extension RedisURL {
             host = text[..<colon]
             port = text[colon...].dropFirst()
         }
-        let number = port.map { $0.isEmpty ? 6379 : Int($0) ?? -1 } ?? 6379
+        let number = port.map { $0.isEmpty ? defaultPort : Int($0) ?? -1 } ?? defaultPort
         guard (1...65535).contains(number) else { throw invalid("the port is a number from 1 through 65535") }
         let name = try decoded(host, "host")
         return .tcp(host: name.isEmpty ? "localhost" : name, port: number)
@@ -183,7 +213,7 @@ extension RedisURL {
         return (tls, others.joined(separator: "&")[...])
     }
 
-    private static func databaseNumber(_ text: some StringProtocol) throws(RedisError) -> Int {
+    static func databaseNumber(_ text: some StringProtocol) throws(RedisError) -> Int {
         guard let number = Int(text), number >= 0 else { throw invalid("the database is a number from 0") }
         return number
     }

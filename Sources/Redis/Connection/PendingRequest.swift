@@ -19,18 +19,37 @@ final class PendingRequest: @unchecked Sendable {
     let expected: Int
     let deadline: ContinuousClock.Instant
     let retry: RedisRetry
+    /// Whether the first command is `MULTI` and the last `EXEC`.
+    let isTransaction: Bool
+    /// How often the server has refused it without running it.
+    var refusals = 0
     /// What was asked, for messages; without arguments.
     let summary: String
     private var continuation: CheckedContinuation<Outcome, Never>?
     private var early: Outcome?
     private(set) var isSettled = false
 
-    init(_ bytes: [UInt8], expected: Int, summary: String, deadline: ContinuousClock.Instant, retry: RedisRetry) {
+    init(
+        _ bytes: [UInt8],
+        expected: Int,
+        isTransaction: Bool = false,
+        summary: String,
+        deadline: ContinuousClock.Instant,
+        retry: RedisRetry
+    ) {
         self.bytes = bytes
+        self.isTransaction = isTransaction
         self.expected = expected
         self.summary = summary
         self.deadline = deadline
         self.retry = retry
+    }
+
+    /// What is to be done about its answer.
+    func verdict(on answer: RESPValue) -> AnswerVerdict {
+        // A list that one command returns is data: what it holds was not said about this request.
+        if expected == 1, case .array = answer { return .deliver }
+        return AnswerVerdict(answer, isTransaction: isTransaction, isIdempotent: retry == .idempotent)
     }
 
     /// Makes the caller wait here; false when the wait has already ended.

@@ -35,12 +35,14 @@ final class Reconnector: @unchecked Sendable {
     private var connectedAt: ContinuousClock.Instant?
     private var notBefore: ContinuousClock.Instant?
     private var refusal: RedisError?
+    private var search: SentinelSearch?
     /// Why there is no connection.
     private(set) var lastFailure: RedisError?
 
     init(_ configuration: RedisConfiguration, on loop: EventLoop) {
         self.configuration = configuration
         self.loop = loop
+        search = configuration.url.sentinels.map { SentinelSearch($0.endpoints) }
     }
 
     deinit {
@@ -80,16 +82,18 @@ final class Reconnector: @unchecked Sendable {
     private func connect() {
         // The task is owned by the state, ends within the connect timeout, and `close` cancels and awaits it.
         state = .connecting(
-            Task { [configuration, loop, weak self] in
+            Task { [configuration, loop, search, weak self] in
+                var search = search
                 let result: Result<RedisConnection, RedisError>
                 do throws(RedisError) {
-                    result = .success(try await RedisConnection.connect(configuration, on: loop))
+                    result = .success(try await RedisConnection.connect(configuration, search: &search, on: loop))
                 } catch {
                     result = .failure(error)
                 }
+                let learnt = search
                 await withCheckedContinuation { continuation in
                     loop.execute { [weak self] in
-                        if let self { self.attempted(result) } else { Self.drop(result) }
+                        if let self { self.attempted(result, learnt) } else { Self.drop(result) }
                         continuation.resume()
                     }
                 }
@@ -102,7 +106,8 @@ final class Reconnector: @unchecked Sendable {
         connection.assumeIsolated { $0.abort(.closed, "nobody wants the connection any more") }
     }
 
-    private func attempted(_ result: Result<RedisConnection, RedisError>) {
+    private func attempted(_ result: Result<RedisConnection, RedisError>, _ search: SentinelSearch?) {
+        self.search = search
         guard case .connecting = state, let owner else { return Self.drop(result) }
         switch result {
         case .success(let connection):
@@ -116,7 +121,7 @@ final class Reconnector: @unchecked Sendable {
                 resume()
             }
         case .failure(let error):
-            let isPermanent = error.code == .authentication || error.code == .notPermitted
+            let isPermanent = error.isPermanent
             failedAttempts += 1
             lastFailure = error
             refusal = isPermanent ? error : nil
@@ -160,6 +165,16 @@ final class Reconnector: @unchecked Sendable {
             loop.cancel(timer)
             return {}
         case .connected(let connection): return { await connection.close() }
+        }
+    }
+}
+
+extension RedisError {
+    /// Whether connecting again with the same configuration would end the same way.
+    var isPermanent: Bool {
+        switch code {
+        case .authentication, .notPermitted, .invalidDatabase, .invalidClientName, .clusterNotSupported: true
+        default: false
         }
     }
 }

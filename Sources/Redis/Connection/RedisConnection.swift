@@ -6,8 +6,8 @@ package import Transport
 protocol RedisConnectionOwner: AnyObject, Sendable {
     /// The connection has ended with these requests open; the owner settles them.
     func ended(_ connection: RedisConnection, unsent: [PendingRequest], sent: [PendingRequest], reason: RedisError)
-    /// A request was answered with an error on which the client reconnects; true when the owner keeps the request.
-    func mustReconnect(_ connection: RedisConnection, request: PendingRequest, reply: String) -> Bool
+    /// A request's answer has error replies on which a client acts; true when the owner keeps the request.
+    func refused(_ connection: RedisConnection, request: PendingRequest, verdict: AnswerVerdict) -> Bool
     /// A reply came on a connection that listens to channels.
     func pushed(_ value: RESPValue, on connection: RedisConnection)
 }
@@ -39,13 +39,15 @@ public actor RedisConnection: RequestSink {
         self.configuration = configuration
         loop = stream.loop
         queue = RequestQueue(
-            maximumSent: configuration.maximumInFlight,
-            maximumWaiting: configuration.maximumWaiting,
+            maximumSent: configuration.inFlightBound,
+            maximumWaiting: configuration.waitingBound,
             grace: configuration.suspectGrace
         )
     }
 
     /// Connects, authenticates and selects the database.
+    ///
+    /// With sentinels in the URL, to the master that they name at this moment.
     ///
     /// - Throws: ``RedisError``: `.cannotConnect`, `.tlsFailed`, `.authentication`, `.loading` and others. Cancelling closes a
     ///   half-open connection.
@@ -54,6 +56,15 @@ public actor RedisConnection: RequestSink {
     }
 
     package static func connect(
+        _ configuration: RedisConfiguration,
+        on loop: EventLoop
+    ) async throws(RedisError) -> RedisConnection {
+        var search = configuration.url.sentinels.map { SentinelSearch($0.endpoints) }
+        return try await connect(configuration, search: &search, on: loop)
+    }
+
+    /// Connects to the endpoint of the URL itself.
+    static func open(
         _ configuration: RedisConfiguration,
         on loop: EventLoop
     ) async throws(RedisError) -> RedisConnection {
@@ -117,13 +128,27 @@ public actor RedisConnection: RequestSink {
         let replies = try await perform(commands, deadline: deadline, retry: .never)
         for (command, reply) in zip(commands, replies) {
             guard case .error(let text) = reply else { continue }
-            let error = RedisError(reply: text)
-            // A user may be denied the commands that only this client cares about.
-            if error.code == .notPermitted, command.name == "PING" || command.name == "CLIENT" { continue }
-            // "unknown command" repeats the arguments, which for AUTH are the credentials.
-            let words = command.name == "AUTH" && error.code == .command ? String(text.prefix { $0 != "," }) : text
-            let code: RedisError.Code = command.name == "AUTH" && error.code == .command ? .authentication : error.code
-            throw RedisError(code, "\(url) answered \(command.name): \(words)")
+            if let error = Self.greetingError(command.name, text, at: url.description) { throw error }
+        }
+    }
+
+    /// What a refused command of the greeting means; nothing when it does not matter.
+    package static func greetingError(_ command: String, _ text: String, at place: String) -> RedisError? {
+        let reply = ErrorReply(text)
+        // A user may be denied the commands that only this client cares about.
+        if reply.code == .notPermitted, command == "PING" || command == "CLIENT" { return nil }
+        guard reply.code == .command else {
+            return RedisError(reply.code, "\(place) answered \(command): \(reply.message)")
+        }
+        switch command {
+        case "AUTH":
+            // "unknown command" repeats the arguments, which here are the credentials.
+            return RedisError(.authentication, "\(place) answered AUTH: \(text.prefix { $0 != "," })")
+        case "SELECT":
+            return RedisError(.invalidDatabase, "\(place) answered SELECT: \(text) (see databases in redis.conf)")
+        case "CLIENT":
+            return RedisError(.invalidClientName, "\(place) answered CLIENT SETNAME: \(text)")
+        default: return RedisError(.command, "\(place) answered \(command): \(text)")
         }
     }
 
@@ -167,16 +192,23 @@ public actor RedisConnection: RequestSink {
             return request.fail(.connectionLost, "\(request.summary): the connection has ended", cause: endReason)
         }
         guard !isRetired else { return request.fail(.closed, "\(request.summary): the connection was closed") }
-        guard queue.submit(request, expecting: request.expected, deadline: request.deadline) else {
-            return request.fail(.overloaded, "\(configuration.maximumWaiting) requests wait for \(stream.peer)")
-        }
+        guard
+            queue.submit(
+                request,
+                expecting: request.expected,
+                octets: request.bytes.count,
+                deadline: request.deadline
+            )
+        else { return request.fail(.overloaded, "\(queue.waitingCount) requests wait for \(stream.peer)") }
         sendWaiting()
         armTimer()
     }
 
     private func sendWaiting() {
         guard !isRetired else { return }
-        while stream.isWritable, let request = queue.nextToSend() { stream.write(request.bytes) }
+        while stream.isWritable, let request = queue.nextToSend(where: { !$0.isSettled }) {
+            stream.write(request.bytes)
+        }
     }
 
     // MARK: Time
@@ -260,14 +292,14 @@ public actor RedisConnection: RequestSink {
         }
         switch queue.received(reply) {
         case .complete(let request, let value):
-            if case .error(let text) = value, RedisError.disposition(of: text) == .reconnectAndRepeat,
-                owner?.mustReconnect(self, request: request, reply: text) == true
-            {
-                return
-            }
+            let verdict = request.verdict(on: value)
+            if verdict != .deliver, owner?.refused(self, request: request, verdict: verdict) == true { return }
             request.settle(.success(value))
         case .partial, .discarded: break
-        case .unsolicited: abort(.protocolViolation, "\(stream.peer) sent a reply that nothing had asked for")
+        case .unsolicited:
+            // A server that turns a client away, because there are too many, says so before it is asked.
+            if case .error(let text) = reply { return abort(.cannotConnect, "\(stream.peer) hung up: \(text)") }
+            abort(.protocolViolation, "\(stream.peer) sent a reply that nothing had asked for")
         }
     }
 

@@ -27,9 +27,25 @@ package struct RequestQueue<Request> {
         package var isDead = false
     }
 
+    /// How much a part of the line holds at most; one request fits however big it is.
+    package struct Bound: Sendable {
+        package var requests: Int
+        package var octets: Int
+
+        package init(requests: Int, octets: Int = .max) {
+            self.requests = requests
+            self.octets = octets
+        }
+
+        fileprivate func admits(_ size: Int, count: Int, octets: Int) -> Bool {
+            count < requests && (count == 0 || size <= self.octets - octets)
+        }
+    }
+
     private struct Entry {
         let request: Request
         let expected: Int
+        let octets: Int
         let deadline: Instant
         var isExpired = false
         var replies: [RESPValue] = []
@@ -38,8 +54,10 @@ package struct RequestQueue<Request> {
 
     private var waiting = FIFO<Entry>()
     private var sent = FIFO<Entry>()
-    private let maximumSent: Int
-    private let maximumWaiting: Int
+    private let maximumSent: Bound
+    private let maximumWaiting: Bound
+    private var sentOctets = 0
+    private var waitingOctets = 0
     private let grace: Duration
     private var suspectUntil: Instant?
 
@@ -50,7 +68,7 @@ package struct RequestQueue<Request> {
     /// May come when nothing is due, because the request has been answered meanwhile.
     package private(set) var nextDeadline: Instant?
 
-    package init(maximumSent: Int, maximumWaiting: Int, grace: Duration) {
+    package init(maximumSent: Bound, maximumWaiting: Bound, grace: Duration) {
         self.maximumSent = maximumSent
         self.maximumWaiting = maximumWaiting
         self.grace = grace
@@ -61,18 +79,31 @@ package struct RequestQueue<Request> {
     package var waitingCount: Int { waiting.count }
 
     /// Puts a request at the end of the line; false when the line is full.
-    package mutating func submit(_ request: Request, expecting expected: Int, deadline: Instant) -> Bool {
-        guard waiting.count < maximumWaiting else { return false }
-        waiting.append(Entry(request: request, expected: expected, deadline: deadline))
+    package mutating func submit(
+        _ request: Request,
+        expecting expected: Int,
+        octets: Int = 0,
+        deadline: Instant
+    ) -> Bool {
+        guard maximumWaiting.admits(octets, count: waiting.count, octets: waitingOctets) else { return false }
+        waitingOctets += octets
+        waiting.append(Entry(request: request, expected: expected, octets: octets, deadline: deadline))
         nextDeadline = nextDeadline.map { min($0, deadline) } ?? deadline
         return true
     }
 
-    /// Takes the next request that may be written.
-    package mutating func nextToSend() -> Request? {
-        guard sent.count < maximumSent, let entry = waiting.popFirst() else { return nil }
-        sent.append(entry)
-        return entry.request
+    /// Takes the next request that may be written; those that nobody waits for any more are dropped.
+    package mutating func nextToSend(where isWanted: (Request) -> Bool = { _ in true }) -> Request? {
+        while let (isUnwanted, octets) = waiting.updateFirst({ (!isWanted($0.request), $0.octets) }) {
+            guard isUnwanted || maximumSent.admits(octets, count: sent.count, octets: sentOctets) else { return nil }
+            guard let entry = waiting.popFirst() else { return nil }
+            waitingOctets -= octets
+            if isUnwanted { continue }
+            sentOctets += octets
+            sent.append(entry)
+            return entry.request
+        }
+        return nil
     }
 
     /// A reply has come.
@@ -89,7 +120,9 @@ package struct RequestQueue<Request> {
         }
         guard let isFinished else { return .unsolicited }
         guard isFinished else { return .partial }
-        guard let entry = sent.popFirst(), !entry.isExpired else { return .discarded }
+        guard let entry = sent.popFirst() else { return .discarded }
+        sentOctets -= entry.octets
+        guard !entry.isExpired else { return .discarded }
         return .complete(entry.request, entry.expected > 1 ? .array(entry.replies) : reply)
     }
 
@@ -100,6 +133,7 @@ package struct RequestQueue<Request> {
         waiting.filter { entry in
             guard entry.deadline > now else {
                 due.unsent.append(entry.request)
+                waitingOctets -= entry.octets
                 return false
             }
             next = next.map { min($0, entry.deadline) } ?? entry.deadline
@@ -128,12 +162,16 @@ package struct RequestQueue<Request> {
     }
 
     /// Takes back what has not been sent, in order.
-    package mutating func endWaiting() -> [Request] { waiting.removeAll().map(\.request) }
+    package mutating func endWaiting() -> [Request] {
+        waitingOctets = 0
+        return waiting.removeAll().map(\.request)
+    }
 
     /// The connection has ended: everything that still waits, in order.
     package mutating func end() -> (unsent: [Request], sent: [Request]) {
         nextDeadline = nil
         suspectUntil = nil
-        return (waiting.removeAll().map(\.request), sent.removeAll().filter { !$0.isExpired }.map(\.request))
+        sentOctets = 0
+        return (endWaiting(), sent.removeAll().filter { !$0.isExpired }.map(\.request))
     }
 }

@@ -61,6 +61,7 @@ extension RequestSink {
     /// Sends commands back to back; error replies stay values.
     nonisolated func perform(
         _ commands: [RedisCommand],
+        isTransaction: Bool = false,
         deadline: ContinuousClock.Instant,
         retry: RedisRetry
     ) async throws(RedisError) -> [RESPValue] {
@@ -69,6 +70,7 @@ extension RequestSink {
         let request = PendingRequest(
             try RedisCommand.encoded(commands),
             expected: commands.count,
+            isTransaction: isTransaction,
             summary: summary,
             deadline: deadline,
             retry: retry
@@ -87,13 +89,17 @@ extension RequestSink {
     ) async throws(RedisError) -> [RESPValue] {
         guard !commands.isEmpty else { return [] }
         let all = [RedisCommand("MULTI")] + commands + [RedisCommand("EXEC")]
-        let replies = try await perform(all, deadline: deadline, retry: retry)
+        let replies = try await perform(all, isTransaction: true, deadline: deadline, retry: retry)
         switch replies.last {
         case .array(let results): return results
         case .null: throw RedisError(.transactionAborted, "a watched key has changed")
         case .error(let text):
             // The reply to EXEC says only that it was aborted; the refusal came when the command was queued.
             let reasons = replies.dropLast().compactMap { if case .error(let reason) = $0 { reason } else { nil } }
+            guard replies.first == .simple("OK") || reasons.count == replies.count - 1 else {
+                let refusal = "MULTI was refused, and what followed may have run outside of a transaction"
+                throw RedisError(.outcomeUnknown, "\(refusal): \(reasons.first ?? text)", mayHaveExecuted: true)
+            }
             throw RedisError(RedisError(reply: text).code, reasons.first.map { "\(text) \($0)" } ?? text)
         default: throw RedisError(.unexpectedReply, "EXEC was answered with neither a list nor null")
         }

@@ -215,7 +215,7 @@ extension RedisSubscriber: ReconnectorOwner {
         assumeIsolated { $0.connectionEnded(connection, reason) }
     }
 
-    nonisolated func mustReconnect(_ connection: RedisConnection, request: PendingRequest, reply: String) -> Bool {
+    nonisolated func refused(_ connection: RedisConnection, request: PendingRequest, verdict: AnswerVerdict) -> Bool {
         false
     }
 
