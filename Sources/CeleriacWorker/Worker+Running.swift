@@ -47,7 +47,7 @@ extension Worker {
             logger: logger
         )
         if task.options.tracksStarted, wantsResult(message, of: task) {
-            await storeStarted(message, of: task, drivers)
+            await storeStarted(message, delivery.attempt(retries: message.retries), of: task, drivers)
         }
         emit(.started(context))
         let began = ContinuousClock.now
@@ -70,7 +70,12 @@ extension Worker {
         _ task: TaskRegistration
     ) -> Outcome {
         switch end {
-        case .value(let value): return .success(value)
+        case .value(let value):
+            guard value.count > settings.maximumResultSize, wantsResult(message, of: task) else {
+                return .success(value)
+            }
+            return .failure(.resultTooLarge(octets: value.count, limit: settings.maximumResultSize))
+        case .error(is ResultDefect) where !wantsResult(message, of: task): return .success(JSONText.null)
         case .abandoned: return .givenBack
         case .error(let error):
             var generator = SystemRandomNumberGenerator()

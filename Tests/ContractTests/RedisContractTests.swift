@@ -19,6 +19,13 @@ struct RedisContractTests {
         try await clause.verify { try stores().results }
     }
 
+    @Test("No result goes backwards, whatever runs, crashes and late writes a call has seen")
+    func histories() async throws {
+        let backend = try stores().results
+        for seed in 0..<150 { try await ResultHistory(seed: UInt64(seed)).verify(backend) }
+        await backend.close()
+    }
+
     @Test("The lock store honours its contract", arguments: LockStoreContract.allCases)
     func lockStore(_ clause: LockStoreContract) async throws {
         try await clause.verify { try stores().locks }

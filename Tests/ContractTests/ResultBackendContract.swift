@@ -11,6 +11,11 @@ enum ResultBackendContract: String, CaseIterable, Sendable, CustomTestStringConv
     case successStays = "Never overwrites a success"
     case failureYields = "Lets a success overwrite a failure"
     case endStays = "Does not let a state on the way overwrite an end"
+    case staleRun = "Never lets an earlier run overwrite the record of a later one"
+    case newerRun = "Lets a later run overwrite the failure of an earlier one"
+    case openEnd = "Lets the replay of a dead letter overwrite its failure"
+    case forgottenRun = "Forgets which run wrote a record together with the record"
+    case expiredRun = "Forgets which run wrote a record when the record ends"
     case expiry = "Forgets a record after its time to live"
     case storedBefore = "Tells an outcome stored before it is asked for"
     case storedLater = "Wakes those who wait for an outcome"
@@ -66,6 +71,43 @@ enum ResultBackendContract: String, CaseIterable, Sendable, CustomTestStringConv
             #expect(try await backend.keep(.failure(task)))
             #expect(try await backend.keep(.started(task)) == false)
             #expect(try await backend.record(of: task)?.state == .failure)
+        case .staleRun:
+            let (first, again, retry) = (
+                Attempt.first, Attempt(retries: 0, redeliveries: 1), Attempt(retries: 1, redeliveries: 0)
+            )
+            #expect(try await backend.keep(.started(task), of: first))
+            #expect(try await backend.keep(.started(task), of: again))
+            #expect(try await backend.keep(.failure(task), of: first) == false)
+            #expect(try await backend.keep(.success(task), of: first) == false)
+            #expect(try await backend.keep(.started(task), of: retry))
+            #expect(try await backend.keep(.success(task), of: again) == false)
+            #expect(try await backend.keep(.failure(task, "last"), of: retry))
+            #expect(try await backend.keep(.success(task), of: again) == false)
+            #expect(try await backend.record(of: task)?.failure?.arguments == ["last"])
+        case .newerRun:
+            #expect(try await backend.keep(.failure(task), of: Attempt(retries: 3, redeliveries: 2)))
+            #expect(try await backend.keep(.success(task), of: Attempt(retries: 3, redeliveries: 3)))
+            #expect(try await backend.keep(.failure(task), of: Attempt(retries: 4, redeliveries: 0)) == false)
+            #expect(try await backend.record(of: task)?.state == .success)
+        case .openEnd:
+            #expect(try await backend.keep(.started(task), of: Attempt(retries: 2, redeliveries: 1)))
+            var letter = TaskRecord.failure(task)
+            letter.isOpen = true
+            #expect(try await backend.keep(letter, of: Attempt(retries: 2, redeliveries: 0)) == false)
+            #expect(try await backend.keep(letter, of: Attempt(retries: 2, redeliveries: 1)))
+            #expect(try await backend.keep(.success(task)))
+        case .forgottenRun:
+            #expect(try await backend.keep(.failure(task), of: Attempt(retries: 2, redeliveries: 0)))
+            try await backend.forget(task)
+            #expect(try await backend.keep(.started(task)))
+            #expect(try await backend.keep(.success(task)))
+        case .expiredRun:
+            var record = TaskRecord.failure(task)
+            record.attempt = Attempt(retries: 2, redeliveries: 0)
+            try await backend.store(record, ttl: .milliseconds(100), within: .seconds(20))
+            try await eventually("the record has ended") { try await backend.record(of: task) == nil }
+            #expect(try await backend.keep(.started(task)))
+            #expect(try await backend.keep(.success(task)))
         case .expiry:
             try await backend.store(.success(task), ttl: .milliseconds(100), within: .seconds(20))
             try await eventually("the record has ended") { try await backend.record(of: task) == nil }
@@ -137,8 +179,10 @@ enum ResultBackendContract: String, CaseIterable, Sendable, CustomTestStringConv
 extension ResultBackend {
     /// Stores a record for a minute.
     @discardableResult
-    fileprivate func keep(_ record: TaskRecord) async throws -> Bool {
-        try await store(record, ttl: .seconds(60), within: .seconds(20))
+    fileprivate func keep(_ record: TaskRecord, of attempt: Attempt = .first) async throws -> Bool {
+        var record = record
+        record.attempt = attempt
+        return try await store(record, ttl: .seconds(60), within: .seconds(20))
     }
 
     fileprivate func await(_ task: TaskID) async throws -> TaskRecord {

@@ -18,6 +18,8 @@ public struct Configuration: Sendable {
     public var publishTimeout: Duration
     /// The largest message body that is sent or run, in octets.
     public var maximumBodySize: Int
+    /// The largest result that is stored, in octets of JSON; a larger one makes its task a failure, which is not retried.
+    public var maximumResultSize: Int
     /// Where log lines go.
     public var logger: TaskLogger
     /// Tells the time.
@@ -33,6 +35,7 @@ public struct Configuration: Sendable {
         retry: RetryPolicy = .none,
         publishTimeout: Duration = .seconds(30),
         maximumBodySize: Int = 16 << 20,
+        maximumResultSize: Int = 16 << 20,
         logger: TaskLogger = .silent,
         time: any TimeSource = SystemTimeSource()
     ) {
@@ -44,6 +47,7 @@ public struct Configuration: Sendable {
         self.retry = retry
         self.publishTimeout = publishTimeout
         self.maximumBodySize = maximumBodySize
+        self.maximumResultSize = maximumResultSize
         self.logger = logger
         self.time = time
     }

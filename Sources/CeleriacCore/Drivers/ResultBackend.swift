@@ -8,8 +8,8 @@ public protocol ResultBackend: Sendable {
 
     /// Stores a record and wakes those who wait for it.
     ///
-    /// A stored success is never overwritten, and a stored failure or revocation only by another end: records of one task
-    /// may arrive out of order.
+    /// A stored success is never overwritten, a stored failure or revocation only by another end, and no record by one of
+    /// an earlier run: records of one task may arrive out of order.
     ///
     /// - Parameters:
     ///   - ttl: How long the record is kept.

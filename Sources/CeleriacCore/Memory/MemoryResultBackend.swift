@@ -88,7 +88,9 @@ public final class MemoryResultBackend: ResultBackend {
             state.sweep(at: now, atMost: 8)
             let former = state.valid(record.task, at: now)
             if let former, former.record.outlasts(record) { return .formerStays }
-            let kept = Kept(record: record, expiresAt: now.addingTimeInterval(ttl.inSeconds))
+            var noted = record
+            noted.attempt = record.fence
+            let kept = Kept(record: noted, expiresAt: now.addingTimeInterval(ttl.inSeconds))
             if state.heldOctets + kept.octets > maximumOctets {
                 state.sweep(at: now, atMost: .max)
                 guard state.heldOctets + kept.octets <= maximumOctets else { return .full(held: state.heldOctets) }

@@ -16,6 +16,11 @@ public struct TaskRecord: Sendable, Hashable {
     public let parent: TaskID?
     /// The whole document: JSON, as stored.
     package let document: [UInt8]
+    /// The run that writes it; kept beside the document, where Celery does not look.
+    package var attempt = Attempt.first
+    /// Whether any later run may replace the record, an older one by its numbers too: a dead letter that is published
+    /// again begins to count anew.
+    package var isOpen = false
 
     /// Reads a stored document.
     ///
@@ -116,10 +121,13 @@ public struct TaskRecord: Sendable, Hashable {
         )
     }
 
-    /// Whether this record, being stored, is to stay when another one arrives: a success always, any other end unless the
-    /// other is an end too.
+    /// The run that a backend notes with the record.
+    package var fence: Attempt { isOpen ? .first : max(attempt, .first) }
+
+    /// Whether this record, being stored, is to stay when another one arrives: a success always, any record of a newer
+    /// run, and an end unless the other is an end too.
     package func outlasts(_ other: TaskRecord) -> Bool {
-        state == .success || (state.isFinal && !other.state.isFinal)
+        state == .success || fence > other.attempt || (state.isFinal && !other.state.isFinal)
     }
 
     /// The task's value.
