@@ -44,10 +44,12 @@ extension Worker {
             queue: delivery.queue,
             isRedelivered: delivery.isRedelivered,
             deadline: timeLimit.map { time.now.addingTimeInterval($0.inSeconds) },
-            logger: logger
+            logger: logger,
+            run: delivery.attempt(retries: message.retries),
+            reporter: self
         )
         if task.options.tracksStarted, wantsResult(message, of: task) {
-            await storeStarted(message, delivery.attempt(retries: message.retries), of: task, drivers)
+            await storeStarted(message, context.run, of: task, drivers)
         }
         emit(.started(context))
         let began = ContinuousClock.now

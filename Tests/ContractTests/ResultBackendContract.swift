@@ -16,6 +16,9 @@ enum ResultBackendContract: String, CaseIterable, Sendable, CustomTestStringConv
     case openEnd = "Lets the replay of a dead letter overwrite its failure"
     case forgottenRun = "Forgets which run wrote a record together with the record"
     case expiredRun = "Forgets which run wrote a record when the record ends"
+    case queuedYields = "Records a call as queued only where nothing is stored, and replaces that by anything"
+    case ownStates = "Keeps a task's own states with what they tell"
+    case family = "Keeps children and parents"
     case expiry = "Forgets a record after its time to live"
     case storedBefore = "Tells an outcome stored before it is asked for"
     case storedLater = "Wakes those who wait for an outcome"
@@ -108,6 +111,34 @@ enum ResultBackendContract: String, CaseIterable, Sendable, CustomTestStringConv
             try await eventually("the record has ended") { try await backend.record(of: task) == nil }
             #expect(try await backend.keep(.started(task)))
             #expect(try await backend.keep(.success(task)))
+        case .queuedYields:
+            let queued = TaskRecord(task: task, state: .queued, value: JSONText.null, at: .now)
+            #expect(try await backend.keep(queued, of: .none))
+            #expect(try await backend.record(of: task)?.state == .queued)
+            #expect(try await backend.keep(queued, of: .none) == false)
+            #expect(try await backend.keep(.started(task)))
+            #expect(try await backend.keep(queued, of: .none) == false)
+            #expect(try await backend.record(of: task)?.state == .started)
+        case .ownStates:
+            let meta = JSONText.value(["current": 1, "total": 4])
+            #expect(try await backend.keep(TaskRecord(task: task, state: .progress, value: meta, at: .now)))
+            let stored = try #require(try await backend.record(of: task))
+            #expect(stored.state == .progress)
+            #expect(try stored.value(as: TaskProgress.self) == TaskProgress(current: 1, total: 4))
+        case .family:
+            let children: [TaskID] = ["a", "b"]
+            let value = JSONText.value(1)
+            let record = TaskRecord(
+                task: task,
+                state: .success,
+                value: value,
+                at: .now,
+                parent: "p",
+                children: children
+            )
+            #expect(try await backend.keep(record))
+            #expect(try await backend.record(of: task)?.children == children)
+            #expect(try await backend.record(of: task)?.parent == "p")
         case .expiry:
             try await backend.store(.success(task), ttl: .milliseconds(100), within: .seconds(20))
             try await eventually("the record has ended") { try await backend.record(of: task) == nil }

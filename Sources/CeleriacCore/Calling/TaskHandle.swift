@@ -4,7 +4,7 @@ public struct TaskHandle<Output: Decodable & Sendable>: Sendable {
     public let id: TaskID
     /// Whether this is an earlier, equal call that a unique task returned in place of a new one.
     public let isExisting: Bool
-    private let app: TaskApp
+    let app: TaskApp
 
     package init(id: TaskID, isExisting: Bool = false, app: TaskApp) {
         self.id = id
@@ -25,9 +25,12 @@ public struct TaskHandle<Output: Decodable & Sendable>: Sendable {
         return try record.value(as: Output.self)
     }
 
-    /// Where the task stands; ``TaskState/pending`` when nothing is stored.
+    /// Where the task stands.
+    ///
+    /// When nothing is stored, ``TaskState/pending``; with ``Configuration/tracksQueued``, which has every call recorded that
+    /// is sent, ``TaskState/unknown``.
     public func state() async throws(CeleriacError) -> TaskState {
-        try await record()?.state ?? .pending
+        try await record()?.state ?? (app.configuration.tracksQueued ? .unknown : .pending)
     }
 
     /// What is stored of the task.

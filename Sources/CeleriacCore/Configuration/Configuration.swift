@@ -12,6 +12,11 @@ public struct Configuration: Sendable {
     public var queues: [QueueDeclaration]
     /// How long results are kept.
     public var resultTTL: Duration
+    /// Whether sending a call first records it as ``TaskState/queued``.
+    ///
+    /// ``TaskHandle/state()`` then tells a call that waits from an id that nobody knows. Costs a way to the result backend
+    /// and a write for each call; off by default.
+    public var tracksQueued: Bool
     /// Whether and when failed tasks run again, where a task does not say.
     public var retry: RetryPolicy
     /// How long sending a call is tried, reconnecting included.
@@ -32,6 +37,7 @@ public struct Configuration: Sendable {
         defaultQueue: QueueName = .celery,
         queues: [QueueDeclaration] = [],
         resultTTL: Duration = .seconds(86_400),
+        tracksQueued: Bool = false,
         retry: RetryPolicy = .none,
         publishTimeout: Duration = .seconds(30),
         maximumBodySize: Int = 16 << 20,
@@ -44,6 +50,7 @@ public struct Configuration: Sendable {
         self.defaultQueue = defaultQueue
         self.queues = queues
         self.resultTTL = resultTTL
+        self.tracksQueued = tracksQueued
         self.retry = retry
         self.publishTimeout = publishTimeout
         self.maximumBodySize = maximumBodySize

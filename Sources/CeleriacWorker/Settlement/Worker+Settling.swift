@@ -21,11 +21,11 @@ extension Worker {
         let lock = UniqueLock(headers: message.headers)
         let wantsResult = wantsResult(message, of: task)
         let ttl = task.options.resultTTL ?? settings.resultTTL
-        let attempt = delivery.attempt(retries: message.retries)
+        let attempt = context.run
         switch outcome {
         case .success(let value):
             if wantsResult {
-                let record = record(of: message, attempt, .success, value: value)
+                let record = record(of: message, attempt, .success, value: value, children: context.childIDs)
                 guard await store(record, ttl: ttl, drivers) else { return await giveBackLater(delivery, message.id) }
             }
             await release(lock, of: message.id, drivers)
@@ -33,7 +33,7 @@ extension Worker {
             emit(.succeeded(context, runtime: runtime))
         case .failure(let failure):
             if wantsResult || task.options.storesErrorsEvenIfIgnored {
-                let record = record(of: message, attempt, .failure, failure)
+                let record = record(of: message, attempt, .failure, failure, children: context.childIDs)
                 guard await store(record, ttl: ttl, drivers) else { return await giveBackLater(delivery, message.id) }
             }
             await release(lock, of: message.id, drivers)
@@ -73,7 +73,6 @@ extension Worker {
         _ drivers: Drivers
     ) async {
         let next = message.retried(after: delay, now: time.now)
-        let attempt = delivery.attempt(retries: message.retries)
         if let lock {
             // The lock must outlive the pause; if it cannot be renewed, the task still runs again.
             _ = try? await drivers.locks.renew(lock.key, owner: message.id.rawValue, lease: lock.lease + delay)
@@ -82,7 +81,7 @@ extension Worker {
             return await giveBackLater(delivery, message.id)
         }
         // The next run is queued already: giving the message back for want of this record would queue it once more.
-        if let ttl { _ = await store(record(of: next, attempt, .retry, failure), ttl: ttl, drivers) }
+        if let ttl { _ = await store(record(of: next, context.run, .retry, failure), ttl: ttl, drivers) }
         delivery.acknowledge()
         emit(.retried(context, failure, after: delay))
         logger.notice("task will be retried", metadata: describe(message, failure) + [("after", "\(delay)")])
@@ -241,7 +240,8 @@ extension Worker {
         of message: TaskMessage,
         _ attempt: Attempt,
         _ state: TaskState,
-        value: [UInt8]
+        value: [UInt8],
+        children: [TaskID] = []
     ) -> TaskRecord {
         var record = TaskRecord(
             task: message.id,
@@ -249,7 +249,8 @@ extension Worker {
             value: value,
             at: time.now,
             group: message.group,
-            parent: message.parent
+            parent: message.parent,
+            children: children
         )
         record.attempt = attempt
         return record
@@ -259,7 +260,8 @@ extension Worker {
         of message: TaskMessage,
         _ attempt: Attempt,
         _ state: TaskState,
-        _ failure: TaskFailure
+        _ failure: TaskFailure,
+        children: [TaskID] = []
     ) -> TaskRecord {
         var record = TaskRecord(
             task: message.id,
@@ -267,7 +269,8 @@ extension Worker {
             failure: fitting(failure),
             at: time.now,
             group: message.group,
-            parent: message.parent
+            parent: message.parent,
+            children: children
         )
         record.attempt = attempt
         return record
@@ -281,5 +284,20 @@ extension Worker {
 
     private func describe(_ message: TaskMessage, _ failure: TaskFailure) -> [(String, String)] {
         [("task", message.displayName), ("id", message.id.rawValue), ("error", failure.description)]
+    }
+}
+
+extension Worker: StateReporter {
+    func report(_ state: TaskState, _ meta: [UInt8], from context: TaskContext) async throws(CeleriacError) {
+        guard let task = tasks[context.name], wantsResult(context.message, of: task) else { return }
+        guard meta.count <= settings.maximumResultSize else {
+            throw CeleriacError(
+                .tooLarge,
+                "what the task tells takes \(meta.count) octets; the limit is \(settings.maximumResultSize)"
+            )
+        }
+        let record = record(of: context.message, context.run, state, value: meta, children: context.childIDs)
+        let ttl = task.options.resultTTL ?? settings.resultTTL
+        try await app.drivers().results.store(record, ttl: ttl, within: configuration.resultTimeout)
     }
 }
