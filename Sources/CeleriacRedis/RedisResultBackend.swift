@@ -3,7 +3,7 @@ internal import Redis
 
 /// Results under Celery's keys, as Celery's documents (wire document §3): a Python process reads them and is woken by them.
 final class RedisResultBackend: ResultBackend {
-    private let link: RedisLink
+    let link: RedisLink
 
     init(_ link: RedisLink) {
         self.link = link
@@ -11,7 +11,7 @@ final class RedisResultBackend: ResultBackend {
 
     var address: String { link.address }
 
-    private static func key(of task: TaskID) -> String { "celery-task-meta-\(task)" }
+    static func key(of task: TaskID) -> String { "celery-task-meta-\(task)" }
 
     /// Where the run is noted that wrote the record, unless it was the first; in the record's slot on a cluster.
     private static func attemptKey(of task: TaskID) -> String { "{celery-task-meta-\(task)}.attempt" }

@@ -17,12 +17,7 @@ public struct TaskHandle<Output: Decodable & Sendable>: Sendable {
     /// - Throws: ``TaskFailure`` if the task failed, was revoked or expired; ``CeleriacError`` `.timedOut` if it has not
     ///   ended in time, `.undecodable` if the value is of another type, `.cancelled`.
     public func value(within timeout: Duration) async throws -> Output {
-        let record = try await app.drivers().results.outcome(of: id, within: timeout)
-        guard record.state == .success else {
-            throw record.failure
-                ?? TaskFailure(type: "TaskFailure", arguments: [.string("ended as \(record.state)")], module: nil)
-        }
-        return try record.value(as: Output.self)
+        try await app.drivers().results.outcome(of: id, within: timeout).outcome()
     }
 
     /// Where the task stands.

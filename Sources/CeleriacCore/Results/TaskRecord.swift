@@ -180,6 +180,14 @@ public struct TaskRecord: Sendable, Hashable {
         }
     }
 
+    /// The value of a task that has ended; throws its failure.
+    func outcome<Value: Decodable>() throws -> Value {
+        guard state == .success else {
+            throw failure ?? TaskFailure(type: "TaskFailure", arguments: [.string("ended as \(state)")], module: nil)
+        }
+        return try value(as: Value.self)
+    }
+
     private struct ValueOnly<Value: Decodable>: Decodable {
         let result: Value
     }
