@@ -87,7 +87,12 @@ let package = Package(
         program("amqp-bench", at: "Benchmarks/amqp-bench", ["AMQP"]),
 
         .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
-        .target(name: "TLSSupport", path: "Tests/TLSSupport", exclude: ["make-certificates.sh"], swiftSettings: settings),
+        .target(
+            name: "TLSSupport",
+            path: "Tests/TLSSupport",
+            exclude: ["make-certificates.sh"],
+            swiftSettings: settings
+        ),
         suite("TransportTests", ["Transport", "COpenSSL", "TLSSupport"]),
         .target(
             name: "FaultProxySupport",

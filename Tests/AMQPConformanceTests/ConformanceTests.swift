@@ -38,7 +38,7 @@ struct ConformanceTests {
 
     @Suite(.serialized, .enabled(if: Control.isAvailable, "run Scripts/with-servers.sh"))
     struct WithOwnBroker {
-        @Test("Does it with a broker of its own", .timeLimit(.minutes(3)), arguments: Area.features(.ownBroker))
+        @Test("Does it with a broker of its own", .timeLimit(.minutes(10)), arguments: Area.features(.ownBroker))
         func feature(_ feature: Feature) async throws {
             try await Lab.run(feature.clause)
         }

@@ -34,6 +34,10 @@ struct Control: Sendable {
 
     /// Starts a broker for one test, and clears it away afterwards.
     static func withOwnBroker(_ body: (_ uri: AMQPURI, _ broker: OwnBroker) async throws -> Void) async throws {
+        try await ServerTurn.take { try await start(body) }
+    }
+
+    private static func start(_ body: (_ uri: AMQPURI, _ broker: OwnBroker) async throws -> Void) async throws {
         let script = try #require(variable("CELERIAC_SERVERS"))
         let directory = try #require(variable("CELERIAC_SERVERS_DIR")) + "/conformance-\(UUID().uuidString.prefix(8))"
         let broker = OwnBroker(script: script, directory: directory)

@@ -122,7 +122,7 @@ private struct Example: CustomTestStringConvertible, Sendable {
     ]
 }
 
-@Suite("Examples of messaging patterns", .timeLimit(.minutes(2)))
+@Suite("Examples of messaging patterns", .timeLimit(.minutes(10)))
 struct ExampleTests {
     @Test(
         "Prints what it did, and ends by itself",
@@ -145,31 +145,35 @@ struct ExampleTests {
         .enabled(if: variable("CELERIAC_SERVERS") != nil, "run beside Scripts/with-servers.sh")
     )
     func restart() async throws {
-        let script = try #require(variable("CELERIAC_SERVERS"))
-        try await Self.withDirectory(in: variable("CELERIAC_SERVERS_DIR")) { directory in
-            let server = try ChildProcess("start", script, ["start", "rabbitmq", directory], directory: directory)
-            try await #require(server.wait(within: .seconds(90)) == .exit(0), "\(server.transcript)")
-            let url = server.output.trimmingCharacters(in: .whitespacesAndNewlines)
-            let result: Result<String, any Error>
-            do {
-                let restart = "'\(script)' restart rabbitmq '\(directory)' >/dev/null"
-                let environment = ["RABBITMQ_URL": url, "RESTART_COMMAND": restart]
-                result = .success(try await Self.run("durability", environment))
-            } catch {
-                result = .failure(error)
-            }
-            _ = try await ChildProcess("stop", script, ["kill", "rabbitmq", directory], directory: directory)
-                .wait(within: .seconds(30))
-            let lines = try result.get().split(separator: "\n").suffix(4)
-            #expect(
-                lines == [
-                    "restarted",
-                    "found: durable queue, persistent message, messages: 1",
-                    "found: durable queue, transient message, messages: 0",
-                    "gone: transient queue, persistent message",
-                ]
-            )
+        try await ServerTurn.take {
+            try await Self.withDirectory(in: variable("CELERIAC_SERVERS_DIR"), restarted)
         }
+    }
+
+    private func restarted(_ directory: String) async throws {
+        let script = try #require(variable("CELERIAC_SERVERS"))
+        let server = try ChildProcess("start", script, ["start", "rabbitmq", directory], directory: directory)
+        try await #require(server.wait(within: .seconds(90)) == .exit(0), "\(server.transcript)")
+        let url = server.output.trimmingCharacters(in: .whitespacesAndNewlines)
+        let result: Result<String, any Error>
+        do {
+            let restart = "'\(script)' restart rabbitmq '\(directory)' >/dev/null"
+            let environment = ["RABBITMQ_URL": url, "RESTART_COMMAND": restart]
+            result = .success(try await Self.run("durability", environment))
+        } catch {
+            result = .failure(error)
+        }
+        _ = try await ChildProcess("stop", script, ["kill", "rabbitmq", directory], directory: directory)
+            .wait(within: .seconds(30))
+        let lines = try result.get().split(separator: "\n").suffix(4)
+        #expect(
+            lines == [
+                "restarted",
+                "found: durable queue, persistent message, messages: 1",
+                "found: durable queue, transient message, messages: 0",
+                "gone: transient queue, persistent message",
+            ]
+        )
     }
 
     @Test("Each example is run here, and described in the table")

@@ -1,6 +1,7 @@
 import AMQP
 import FaultProxySupport
 import FleetSupport
+import Foundation
 import Synchronization
 import TestSupport
 import Testing
@@ -11,11 +12,14 @@ import Testing
     .serialized,
     .tags(.integration),
     .enabled(if: TestServer.rabbitMQ != nil, "set RABBITMQ_URL"),
-    .timeLimit(.minutes(3))
+    .timeLimit(.minutes(10))
 )
 struct AMQPFaultTests {
     /// How many times as long as usual: `FAULT_SCALE`.
     static let scale = max(1, variable("FAULT_SCALE").flatMap { Int($0) } ?? 1)
+
+    /// Whether long runs tell how they fare, on standard error: `FAULT_REPORT`.
+    static let isReporting = variable("FAULT_REPORT") != nil
 
     static func uri() throws -> AMQPURI { try AMQPURI(TestServer.require(.rabbitMQ)) }
 }
@@ -73,4 +77,10 @@ final class Shared<Value: Sendable>: Sendable {
     func change<Result: Sendable>(_ body: @Sendable (inout Value) -> Result) -> Result {
         mutex.withLock { body(&$0) }
     }
+}
+
+/// Tells how a long run fares, if that was asked for.
+func report(_ text: @autoclosure () -> String) {
+    guard AMQPFaultTests.isReporting else { return }
+    FileHandle.standardError.write(Data("\(text())\n".utf8))
 }

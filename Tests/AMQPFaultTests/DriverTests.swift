@@ -7,8 +7,8 @@ import Testing
 
 extension AMQPFaultTests {
     @Suite("The framework's driver") struct Driver {
-        /// Where a message can get lost: on its way in, on the way of its confirmation, on its way out, and on the way of
-        /// its acknowledgement.
+        /// Where a message can get lost: on its way in, on the way of its confirmation, on its way out, and on the way
+        /// of its acknowledgement.
         private static let points: [(AMQPMethodID, Direction, ClosedRange<Int>)] = [
             (.basicPublish, .toServer, 20...60), (.basicAck, .fromServer, 1...4),
             (.basicDeliver, .fromServer, 20...60), (.basicAck, .toServer, 1...4),
@@ -77,6 +77,7 @@ extension AMQPFaultTests {
                 try await group.waitForAll()
             }
             await consumer.stop()
+            report(ledger.summary)
             #expect(ledger.confirmedCount >= total)
             #expect(ledger.unconsumedCount == 0)
             #expect(ledger.strangers == [])

@@ -63,17 +63,21 @@ extension AMQPFaultTests {
         func responsive() async throws {
             // The proxy's small windows keep what a small message waits for in the library.
             try await withProxy(to: AMQPFaultTests.uri()) { _, uri in
-                try await withConnection(to: uri, { $0.heartbeat = .seconds(1) }) { connection in
+                let options = { (options: inout AMQPConnection.Options) in
+                    options.heartbeat = .seconds(1)
+                    options.maximumPublishSize = 32 << 20
+                }
+                try await withConnection(to: uri, options) { connection in
                     let (large, small) = (try await connection.openChannel(), try await connection.openChannel())
                     let (largeQueue, smallQueue) = (
                         try await bodies(large, keeping: 1), try await bodies(small, keeping: 10)
                     )
                     let isOver = Shared(false)
-                    let message = AMQPMessage(routingKey: largeQueue, body: [UInt8](repeating: 7, count: 16 << 20))
+                    let message = AMQPMessage(routingKey: largeQueue, body: [UInt8](repeating: 7, count: 32 << 20))
                     let roundTrips = try await withThrowingTaskGroup(of: Int.self) { group in
                         group.addTask {
                             for result in await large.publish(
-                                Array(repeating: message, count: 7),
+                                Array(repeating: message, count: 4),
                                 timeout: .seconds(100)
                             ) {
                                 try result.get()
@@ -92,7 +96,8 @@ extension AMQPFaultTests {
                         return try await group.reduce(0, +)
                     }
                     // Served after each large message at best, there would be about as many as large ones.
-                    #expect(roundTrips >= 20)
+                    report("\(roundTrips) round trips")
+                    #expect(roundTrips >= 10)
                     #expect(connection.closeReason == nil)
                 }
             }

@@ -49,7 +49,8 @@ final class Ledger: Sendable {
         }
     }
 
-    /// - Parameter isMarked: Whether it comes with a mark, the broker's or the producer's, that it may have come before.
+    /// - Parameter isMarked: Whether it comes with a mark, the broker's or the producer's, that it may have come
+    ///   before.
     func delivered(_ id: String?, isMarked: Bool) {
         book.withLock { book in
             guard let id, let message = Int(id), var entry = book.entries[message] else {

@@ -32,6 +32,10 @@ struct PrivateRabbitMQ: Sendable {
     }
 
     private static func within(_ body: (String) async throws -> Void) async throws {
+        try await ServerTurn.take { try await start(body) }
+    }
+
+    private static func start(_ body: (String) async throws -> Void) async throws {
         let directory =
             "\(variable("CELERIAC_SERVERS_DIR") ?? NSTemporaryDirectory())/amqp-\(UUID().uuidString.prefix(8))"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)

@@ -197,7 +197,7 @@ import Testing
         "What trying again cannot help ends it at once",
         arguments: [
             AMQPError(.accessRefused, "403", replyCode: 403), AMQPError(.virtualHostRefused, "530", replyCode: 530),
-            AMQPError(.foreignProtocol, "HTTP"), AMQPError(.invalidArgument, "vhost"),
+            AMQPError(.invalidArgument, "vhost"),
         ]
     )
     func permanent(_ error: AMQPError) {
@@ -234,13 +234,16 @@ import Testing
         #expect(hosts[0] != hosts[1])
     }
 
-    @Test("A stream that ends in a login that has succeeded before is a fault of the network, as is a limit")
+    @Test("Where a login has succeeded before, a stream that ends in it, a limit and another protocol pass")
     func silentRefusal() {
         let silent = AMQPError(.accessRefused, "silent", underlying: loss)
         #expect(silent.isPermanent(hasLoggedIn: false))
         #expect(!silent.isPermanent(hasLoggedIn: true))
         let limit = AMQPError(.virtualHostRefused, "connection limit (3) is reached", replyCode: 530)
         #expect(!limit.isPermanent(hasLoggedIn: true))
+        let balancer = AMQPError(.foreignProtocol, "HTTP")
+        #expect(balancer.isPermanent(hasLoggedIn: false))
+        #expect(!balancer.isPermanent(hasLoggedIn: true))
     }
 
     @Test("A server that accepts and closes is asked less and less often; one that held begins anew")

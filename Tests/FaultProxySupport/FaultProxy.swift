@@ -111,7 +111,7 @@ public final class FaultProxy: Sendable {
                 // Ends the listening; the port stays bound, so nobody else can take it.
                 shutdown(state.listener, Int32(SHUT_RDWR))
             } else if arrivals != .refuse, state.arrivals == .refuse {
-                _ = listen(state.listener, 128)
+                precondition(listen(state.listener, 128) == 0, "cannot listen again: errno \(errno)")
             }
             state.arrivals = arrivals
         }

@@ -23,6 +23,8 @@ enum Socket {
         for _ in 0..<200 {
             let descriptor = socket(AF_INET, kind, 0)
             guard descriptor >= 0 else { throw Failure("socket") }
+            // Else it could not listen again while links that came over this port are still open.
+            set(descriptor, SO_REUSEADDR, 1)
             // Small windows, so that a lane that stops reading is felt soon.
             set(descriptor, SO_RCVBUF, 128 << 10)
             let port = UInt16.random(in: 16_000..<32_000)

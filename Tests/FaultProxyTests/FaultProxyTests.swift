@@ -185,6 +185,8 @@ import Testing
         let listener = try Listener()
         let proxy = try FaultProxy(upstream: listener.port)
         defer { proxy.stop() }
+        let early = try Peer.connect(to: proxy.port)
+        let earlyServer = listener.accept()
         proxy.setArrivals(.refuse)
         #expect(throws: Peer.Refused(reason: ECONNREFUSED)) { try Peer.connect(to: proxy.port) }
         proxy.setArrivals(.reset)
@@ -196,6 +198,8 @@ import Testing
         #expect(patient.available == 0)
         proxy.heal()
         #expect(listener.accept().receive(1) == [1])
+        early.send([2])
+        #expect(earlyServer.receive(1) == [2])
     }
 
     @Test("A client of a server that is not there is reset")

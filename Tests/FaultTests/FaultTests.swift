@@ -10,7 +10,7 @@ extension Tag {
     "Faults",
     .tags(.integration),
     .enabled(if: ServerPair.script != nil, "set CELERIAC_SERVERS, as Scripts/with-servers.sh does"),
-    .timeLimit(.minutes(3))
+    .timeLimit(.minutes(10))
 )
 struct FaultTests {
     /// Tests that keep both processors busy, one after the other.

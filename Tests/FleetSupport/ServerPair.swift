@@ -24,6 +24,10 @@ package struct ServerPair: Sendable {
 
     /// Starts both servers for the duration of a closure; they end whatever happens.
     package static func with<Value>(_ body: (ServerPair) async throws -> Value) async throws -> Value {
+        try await ServerTurn.take { try await start(body) }
+    }
+
+    private static func start<Value>(_ body: (ServerPair) async throws -> Value) async throws -> Value {
         let parent = variable("CELERIAC_SERVERS_DIR") ?? NSTemporaryDirectory()
         let directory = "\(parent)/pair-\(UUID().uuidString.prefix(8))"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)

@@ -4,6 +4,7 @@ extension AMQPChannel {
     /// Starts a consumer.
     ///
     /// - Parameters:
+    ///   - queue: The queue to consume.
     ///   - prefetch: How many unacknowledged deliveries the broker may have outstanding to this consumer; zero means no
     ///     limit. It bounds what waits in the process, too.
     ///   - noAck: The broker forgets a message once it is sent; nothing is to be acknowledged, and what the process

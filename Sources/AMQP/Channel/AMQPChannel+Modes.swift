@@ -29,7 +29,7 @@ extension AMQPChannel {
 
     /// Has the broker put publishes and settlements of this channel into effect only with ``commit()``.
     ///
-    /// Publish with ``publishUnconfirmed(_:timeout:)``; ``publish(_:timeout:)`` fails with `.channelMode`, as a
+    /// Publish with ``publishUnconfirmed(_:timeout:)``; ``publish(_:timeout:)->()`` fails with `.channelMode`, as a
     /// channel either confirms or is transactional. Each commit waits for the broker's disk: confirmations give the
     /// same safety for a small part of the time.
     ///

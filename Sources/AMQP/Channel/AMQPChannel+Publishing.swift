@@ -4,7 +4,9 @@ extension AMQPChannel {
     /// Publishes of many tasks share writes and confirmations. The wait includes back-pressure: a full window, a slow
     /// stream, a broker that blocks publishers. The first call turns confirmations on for the channel.
     ///
-    /// - Parameter timeout: `Options.publishTimeout` unless given.
+    /// - Parameters:
+    ///   - message: Where to publish, and what.
+    ///   - timeout: `Options.publishTimeout` unless given.
     /// - Throws: ``AMQPError``: `.returned` if the message is mandatory and no queue took it; `.nacked`; `.blocked`;
     ///   `.bodyTooLarge` and `.invalidArgument` before anything is sent; `.timedOut`, `.cancelled` and what closes
     ///   channels, after which ``AMQPError/isOutcomeUnknown`` tells whether the message may have arrived.
@@ -22,7 +24,7 @@ extension AMQPChannel {
 
     /// Publishes messages in order and waits for all their confirmations together.
     ///
-    /// - Returns: For each message, in order, what ``publish(_:timeout:)`` would have returned or thrown.
+    /// - Returns: For each message, in order, what ``publish(_:timeout:)->()`` would have returned or thrown.
     public func publish(_ messages: [AMQPMessage], timeout: Duration? = nil) async -> [Result<Void, AMQPError>] {
         guard !messages.isEmpty else { return [] }
         let deadline = ContinuousClock.now + (timeout ?? connection.options.publishTimeout)

@@ -2,7 +2,8 @@ extension AMQPChannel: AMQPTopology {
     /// Performs an operation on the broker's topology.
     ///
     /// - Throws: ``AMQPError``: `.invalidArgument`, with nothing sent; `.notFound`, `.preconditionFailed`,
-    ///   `.resourceLocked`, `.accessRefused`, which all close the channel; `.timedOut` after `Options.callTimeout`, and what ends a channel.
+    ///   `.resourceLocked`, `.accessRefused`, which all close the channel; `.timedOut` after `Options.callTimeout`, and
+    ///   what ends a channel.
     public func perform(_ operation: TopologyOperation) async throws(AMQPError) -> TopologyAnswer {
         try operation.validate()
         let answer = try await connection.call(try Method(operation), on: self).method

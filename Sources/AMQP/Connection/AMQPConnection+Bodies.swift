@@ -8,8 +8,8 @@ struct UnsentBody {
     let ticket: PublishTicket?
 }
 
-/// Bodies of several frames leave a frame at a time, in turn with what other channels have to send: else a small message
-/// would wait for all of a large one, and a heartbeat, too.
+/// Bodies of several frames leave a frame at a time, in turn with what other channels have to send: else a small
+/// message would wait for all of a large one, and a heartbeat, too.
 extension AMQPConnection {
     /// What a channel may send before it is another one's turn.
     private static let octetsPerTurn = 64 << 10

@@ -54,8 +54,8 @@ extension AMQPConnection: ByteStreamHandler {
         guard !machine.isClosing else { return }
         guard machine.isOpen else { throw .unknownChannel(frame.channel) }
         guard let core = channels[frame.channel] else {
-            // RabbitMQ may close a channel for an error while confirmations and deliveries of that channel, which another
-            // of its processes writes, are still to come.
+            // RabbitMQ may close a channel for an error while confirmations and deliveries of that channel, which
+            // another of its processes writes, are still to come.
             guard frame.channel <= highestChannel else { throw .unknownChannel(frame.channel) }
             return
         }

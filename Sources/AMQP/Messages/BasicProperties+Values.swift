@@ -1,9 +1,8 @@
 extension BasicProperties {
     /// Properties and headers; those that are given are sent.
     ///
-    /// - Parameters:
-    ///   - isPersistent: Sets ``deliveryMode``.
-    ///   - timeToLive: Sets ``expiration``, in whole milliseconds, a started one counted whole.
+    /// Each parameter sets the property of its name, but two: `isPersistent` sets ``deliveryMode``, and `timeToLive`
+    /// sets ``expiration``, in whole milliseconds, a started one counted whole.
     public init(
         contentType: String? = nil,
         contentEncoding: String? = nil,

@@ -42,7 +42,7 @@ public enum PublishOutcome: Sendable {
 }
 
 extension AMQPChannel {
-    /// Publishes a message as ``publish(_:timeout:)`` does, and tells how it ended.
+    /// Publishes a message as ``publish(_:timeout:)->()`` does, and tells how it ended.
     public func outcome(ofPublishing message: AMQPMessage, timeout: Duration? = nil) async -> PublishOutcome {
         do throws(AMQPError) {
             try await publish(message, timeout: timeout)

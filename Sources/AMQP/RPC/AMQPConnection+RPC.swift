@@ -1,8 +1,8 @@
 extension AMQPConnection {
     /// Makes a client of calls for the duration of a closure, on a channel of its own.
     ///
-    /// When the closure ends, calls still running fail with `.closed`. When the channel or the connection is lost before
-    /// that, all outstanding calls fail with its error, and so do later ones; nothing is recovered.
+    /// When the closure ends, calls still running fail with `.closed`. When the channel or the connection is lost
+    /// before that, all outstanding calls fail with its error, and so do later ones; nothing is recovered.
     ///
     /// - Throws: What the closure throws, and ``AMQPError`` if the channel cannot be opened or prepared.
     public nonisolated func withRPCClient<R>(
@@ -23,7 +23,10 @@ extension AMQPConnection {
     ///
     /// The short form of ``RPCServer``, which can also be shut down in order.
     ///
-    /// - Parameter prefetch: Requests handled at once, at least one.
+    /// - Parameters:
+    ///   - queue: Where requests wait; it exists already.
+    ///   - prefetch: Requests handled at once, at least one.
+    ///   - handler: Answers one request; what it throws travels to the caller.
     /// - Throws: What ``RPCServer/run()`` throws.
     public nonisolated func serve(
         _ queue: String,

@@ -73,7 +73,9 @@ public final class RPCClient: Sendable {
     /// then a queue that does not exist is an error at once rather than a wait until the deadline. The client sets
     /// correlation id and reply address.
     ///
-    /// - Parameter timeout: `Options.timeout` unless given; the wait for room counts.
+    /// - Parameters:
+    ///   - request: Where to send the request, and what.
+    ///   - timeout: `Options.timeout` unless given; the wait for room counts.
     /// - Throws: ``AMQPError``: `.remoteFailure` if the server's handler failed, and
     ///   ``AMQPError/rpcFailure`` is what it said; `.returned` if no queue took the request; `.timedOut`; `.cancelled`;
     ///   `.closed` after the client's scope; what ends channels and connections; what publishing throws.

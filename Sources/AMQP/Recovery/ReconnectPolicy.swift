@@ -1,8 +1,8 @@
 /// How long to wait before connecting again, and when to give up.
 ///
-/// Exponential backoff with full jitter: before each attempt a random time up to a ceiling that doubles until the cap, so that a
-/// fleet of clients does not come back at once. A connection that lasted longer than the ceiling it had cost begins at
-/// the base again.
+/// Exponential backoff with full jitter: before each attempt a random time up to a ceiling that doubles until the cap,
+/// so that a fleet of clients does not come back at once. A connection that lasted longer than the ceiling it had cost
+/// begins at the base again.
 public struct ReconnectPolicy: Hashable, Sendable {
     /// The ceiling of the first pause.
     public var base: Duration

@@ -12,8 +12,8 @@ public enum RecoverableEntity: Hashable, Sendable {
 
 /// What a client has declared and not deleted, in order, so that it can be declared again.
 ///
-/// Follows what the broker does by itself: the bindings of what is deleted go with it, an automatically deleted queue goes with its
-/// last consumer, such an exchange with its last binding.
+/// Follows what the broker does by itself: the bindings of what is deleted go with it, an automatically deleted queue
+/// goes with its last consumer, such an exchange with its last binding.
 package struct RecordedTopology: Sendable {
     private struct Entry<Value: Sendable>: Sendable {
         let order: Int

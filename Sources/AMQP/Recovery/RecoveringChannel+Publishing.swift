@@ -7,9 +7,10 @@ extension RecoveringChannel {
     /// when the connection was lost fails, or is sent again.
     ///
     /// - Parameters:
+    ///   - message: Where to publish, and what.
     ///   - timeout: For everything together; `Options.connection.publishTimeout` unless given.
     ///   - whenLost: `Options.whenLost` unless given.
-    /// - Throws: ``AMQPError``: as ``AMQPChannel/publish(_:timeout:)``, and `.recovering` if it cannot wait. With
+    /// - Throws: ``AMQPError``: as ``AMQPChannel/publish(_:timeout:)->()``, and `.recovering` if it cannot wait. With
     ///   ``AMQPError/isOutcomeUnknown`` the message may have arrived all the same.
     public func publish(
         _ message: AMQPMessage,
@@ -31,7 +32,7 @@ extension RecoveringChannel {
 
     /// Publishes a message and waits only until it has been written: whether it arrives, nobody tells.
     ///
-    /// During an outage it waits, as ``publish(_:timeout:whenLost:)`` does.
+    /// During an outage it waits, as ``publish(_:timeout:whenLost:)->()`` does.
     public func publishUnconfirmed(_ message: AMQPMessage, timeout: Duration? = nil) async throws(AMQPError) {
         let timeout = timeout ?? connection.options.connection.publishTimeout
         let attempt = PublishRecovery(.report, deadline: .now + timeout)
@@ -60,7 +61,7 @@ extension RecoveringChannel {
     ///
     /// Those that are sent again after a loss come after the others.
     ///
-    /// - Returns: For each message, in order, what ``publish(_:timeout:whenLost:)`` would have returned or thrown.
+    /// - Returns: For each message, in order, what ``publish(_:timeout:whenLost:)->()`` would have returned or thrown.
     public func publish(
         _ messages: [AMQPMessage],
         timeout: Duration? = nil,

@@ -2,9 +2,9 @@ internal import Synchronization
 
 /// A channel that outlives its connections and its own errors.
 ///
-/// What the broker refuses closes a channel; this one is opened again, its consumers are resumed, and the error goes to the call
-/// that caused it. Its deliveries cannot outlive the channel that they came over: settling them later fails with
-/// `.staleDelivery`, and the broker delivers them again.
+/// What the broker refuses closes a channel; this one is opened again, its consumers are resumed, and the error goes to
+/// the call that caused it. Its deliveries cannot outlive the channel that they came over: settling them later fails
+/// with `.staleDelivery`, and the broker delivers them again.
 public final class RecoveringChannel: Sendable {
     /// The logical connection that the channel belongs to.
     public let connection: RecoveringConnection
@@ -66,7 +66,8 @@ public final class RecoveringChannel: Sendable {
     /// Callable from any thread; returns at once. What the broker has not heard of when the connection is lost, it
     /// delivers again.
     ///
-    /// - Throws: ``AMQPError`` `.staleDelivery` for a delivery of a channel that is gone: it is on its way back to its queue.
+    /// - Throws: ``AMQPError`` `.staleDelivery` for a delivery of a channel that is gone: it is on its way back to its
+    ///   queue.
     public func acknowledge(_ tag: DeliveryTag) throws(AMQPError) {
         try channel(of: tag).acknowledge(tag)
     }
@@ -104,13 +105,16 @@ public final class RecoveringChannel: Sendable {
     /// Starts a consumer that goes on over recoveries.
     ///
     /// - Parameters:
+    ///   - queue: The queue to consume.
     ///   - prefetch: How many unacknowledged deliveries the broker may have outstanding to this consumer; zero means no
     ///     limit. It bounds what waits in the process, too.
     ///   - noAck: The broker forgets a message once it is sent; what is on its way when a connection is lost, is lost.
+    ///   - exclusive: Whether the queue is to have no other consumer.
     ///   - tag: The consumer's name on this channel, the same after a recovery; chosen if not given.
+    ///   - arguments: Checked before anything is sent.
     ///   - whenCancelled: What follows when the broker cancels it.
-    /// - Throws: ``AMQPError``: `.notFound`, `.resourceLocked`, `.accessRefused`; `.timedOut` if there is no connection for
-    ///   `Options.connection.callTimeout`.
+    /// - Throws: ``AMQPError``: `.notFound`, `.resourceLocked`, `.accessRefused`; `.timedOut` if there is no connection
+    ///   for `Options.connection.callTimeout`.
     public func consume(
         _ queue: String,
         prefetch: UInt16 = 100,
@@ -188,7 +192,8 @@ public final class RecoveringChannel: Sendable {
 }
 
 extension RecoveringChannel: AMQPTopology {
-    /// Performs an operation on the broker's topology; what succeeds is done again after a recovery, deletions included.
+    /// Performs an operation on the broker's topology; what succeeds is done again after a recovery, deletions
+    /// included.
     ///
     /// During an outage it waits for the next connection, up to `Options.connection.callTimeout`.
     ///

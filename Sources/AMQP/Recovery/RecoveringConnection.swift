@@ -2,8 +2,8 @@ internal import Synchronization
 
 /// A connection that outlives its connections.
 ///
-/// When the broker goes away, it connects again, to the next host of a list, and brings back channels, exchanges, queues,
-/// bindings and consumers. Publishes wait meanwhile, consumers' sequences go on.
+/// When the broker goes away, it connects again, to the next host of a list, and brings back channels, exchanges,
+/// queues, bindings and consumers. Publishes wait meanwhile, consumers' sequences go on.
 ///
 /// ```swift
 /// let connection = try await RecoveringConnection.connect(to: [AMQPURI("amqp://one"), AMQPURI("amqp://two")])
@@ -17,8 +17,8 @@ internal import Synchronization
 /// ```
 ///
 /// What it cannot know it does not hide: a publish that was sent and not confirmed fails with
-/// ``AMQPError/isOutcomeUnknown``, unless it is to be sent again; a delivery of a lost connection goes back to its queue,
-/// and settling it fails with `.staleDelivery`.
+/// ``AMQPError/isOutcomeUnknown``, unless it is to be sent again; a delivery of a lost connection goes back to its
+/// queue, and settling it fails with `.staleDelivery`.
 ///
 /// It must be closed with ``close(within:)``: merely dropping the last reference leaves it open.
 public final class RecoveringConnection: Sendable {
@@ -142,8 +142,8 @@ public final class RecoveringConnection: Sendable {
 
     /// Opens a channel.
     ///
-    /// - Throws: ``AMQPError``: `.timedOut` if there is no connection for `Options.connection.callTimeout`; `.channelLimit`;
-    ///   why the connection is closed.
+    /// - Throws: ``AMQPError``: `.timedOut` if there is no connection for `Options.connection.callTimeout`;
+    ///   `.channelLimit`; why the connection is closed.
     public func openChannel() async throws(AMQPError) -> RecoveringChannel {
         let deadline = ContinuousClock.now + options.connection.callTimeout
         while true {
@@ -185,11 +185,11 @@ public final class RecoveringConnection: Sendable {
 
     // MARK: Closing
 
-    /// Ends gracefully: consumers are cancelled, deliveries that nobody has taken go back to their queues; those that were taken
-    /// may still be settled, publishes that were sent may still be confirmed; then the connection is closed.
+    /// Ends gracefully: consumers are cancelled, deliveries that nobody has taken go back to their queues; those that
+    /// were taken may still be settled, publishes that were sent may still be confirmed; then the connection is closed.
     ///
-    /// During an outage it ends at once: publishes that wait fail with `.closed`. Cancelling shortens the wait for settlements
-    /// and confirmations, not the closing.
+    /// During an outage it ends at once: publishes that wait fail with `.closed`. Cancelling shortens the wait for
+    /// settlements and confirmations, not the closing.
     ///
     /// - Parameter timeout: For settlements and confirmations; `Options.closeTimeout` unless given.
     public func close(within timeout: Duration? = nil) async {

@@ -1,10 +1,10 @@
 /// A subscription to a queue that goes on over recoveries.
 ///
-/// Many tasks may take from it at once, each delivery goes to one of them. What was delivered over a connection that is lost
-/// comes again over the next one, marked as redelivered.
+/// Many tasks may take from it at once, each delivery goes to one of them. What was delivered over a connection that is
+/// lost comes again over the next one, marked as redelivered.
 ///
-/// It ends in order, with `nil`, after ``cancel()`` or the closing of its channel or connection by this side; else with the
-/// error for which it could not go on.
+/// It ends in order, with `nil`, after ``cancel()`` or the closing of its channel or connection by this side; else with
+/// the error for which it could not go on.
 public final class RecoveringConsumer: Sendable {
     struct Start: Sendable {
         let prefetch: UInt16

@@ -1,9 +1,9 @@
 /// Decides how a logical connection survives its connections: when and where to connect, what to bring back in which
 /// order, when to give up.
 ///
-/// Events come in by methods named for them; ``next(now:)`` tells the one thing to do now. What is to be brought back is compared
-/// with what is there, so that no event, whenever it comes, leaves a channel or a consumer behind. The end is always
-/// one of two: everything is back, or the connection is closed with a reason.
+/// Events come in by methods named for them; ``next(now:)`` tells the one thing to do now. What is to be brought back
+/// is compared with what is there, so that no event, whenever it comes, leaves a channel or a consumer behind. The end
+/// is always one of two: everything is back, or the connection is closed with a reason.
 package struct RecoveryStateMachine: Sendable {
     package typealias Instant = ContinuousClock.Instant
     /// Names a logical channel or consumer.

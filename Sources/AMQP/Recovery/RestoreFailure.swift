@@ -35,7 +35,10 @@ extension AMQPError {
     ///   login is a fault of the network, and no refusal.
     package func isPermanent(hasLoggedIn: Bool) -> Bool {
         switch code {
-        case .invalidURI, .invalidArgument, .mechanismNotOffered, .foreignProtocol: true
+        case .invalidURI, .invalidArgument, .mechanismNotOffered: true
+        // Where a broker has answered before, something else answers for it while it is away, such as a balancer's
+        // HTTP.
+        case .foreignProtocol: !hasLoggedIn
         case .tlsFailed: tlsFailure?.isPermanent ?? false
         case .accessRefused: replyCode != nil || underlying == nil || !hasLoggedIn
         // A limit of connections is refused with the same reply, and may be a dead connection's place.

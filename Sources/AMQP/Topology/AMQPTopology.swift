@@ -12,11 +12,15 @@ extension AMQPTopology {
     /// Declares an exchange.
     ///
     /// - Parameters:
+    ///   - name: What to publish to.
     ///   - type: How it routes; RabbitMQ closes the connection for one that it does not know.
     ///   - passive: Only asks whether it exists; the other arguments do not count.
+    ///   - durable: Whether it outlives a restart of the broker.
+    ///   - autoDelete: Whether it goes when its last binding goes.
+    ///   - isInternal: Whether only other exchanges may publish to it.
     ///   - arguments: Checked before anything is sent, as all names are.
-    /// - Throws: ``AMQPError``: `.preconditionFailed` if it exists with other properties, `.notFound` if it was asked for
-    ///   passively and is missing. Both close the channel.
+    /// - Throws: ``AMQPError``: `.preconditionFailed` if it exists with other properties, `.notFound` if it was asked
+    ///   for passively and is missing. Both close the channel.
     public func declareExchange(
         _ name: String,
         type: ExchangeType = .direct,
@@ -79,9 +83,13 @@ extension AMQPTopology {
     /// - Parameters:
     ///   - name: Its name; the empty name has the broker choose one.
     ///   - passive: Only asks whether it exists; the other arguments do not count.
+    ///   - durable: Whether it outlives a restart of the broker.
+    ///   - exclusive: Whether it is this connection's own and goes with it.
+    ///   - autoDelete: Whether it goes when its last consumer goes.
     ///   - arguments: Checked before anything is sent, together with the flags.
-    /// - Throws: ``AMQPError``: `.invalidArgument`; `.preconditionFailed` if it exists with other properties, `.notFound` if it was asked for
-    ///   passively and is missing, `.resourceLocked` if it is another connection's own. All close the channel.
+    /// - Throws: ``AMQPError``: `.invalidArgument`, before anything is sent; `.preconditionFailed` if it exists with
+    ///   other properties, `.notFound` if it was asked for passively and is missing, `.resourceLocked` if it is another
+    ///   connection's own. These close the channel.
     public func declareQueue(
         _ name: String = "",
         passive: Bool = false,

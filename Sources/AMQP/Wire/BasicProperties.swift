@@ -1,7 +1,7 @@
 /// The properties of a message (AMQP 0-9-1, class `basic`).
 ///
-/// Properties that came from the wire were checked when they arrived and are decoded only where they are looked at, each
-/// time: keep what is needed often. Passed on unchanged, they are copied octet by octet.
+/// Properties that came from the wire were checked when they arrived and are decoded only where they are looked at,
+/// each time: keep what is needed often. Passed on unchanged, they are copied octet by octet.
 public struct BasicProperties: Sendable {
     struct Fields: Hashable, Sendable {
         var contentType: String?

@@ -1,6 +1,7 @@
 /// A method of the protocol with its arguments; reserved arguments are left out.
 ///
-/// - SeeAlso: AMQP 0-9-1 §1.3 and RabbitMQ's extensions (`confirm`, `basic.nack`, `exchange.bind`, `connection.blocked`).
+/// - SeeAlso: AMQP 0-9-1 §1.3 and RabbitMQ's extensions (`confirm`, `basic.nack`, `exchange.bind`,
+///   `connection.blocked`).
 package enum Method: Hashable, Sendable {
     case connectionStart(ConnectionStart)
     case connectionStartOk(ConnectionStartOk)

@@ -14,9 +14,12 @@ extension TaskApp {
     /// }
     /// ```
     ///
-    /// - Parameter onEvent: Called in the worker's tasks; must be quick.
-    /// - Throws: What the closure throws; or ``CeleriacError`` if the worker cannot start or cannot go on, which cancels
-    ///   the closure.
+    /// - Parameters:
+    ///   - configuration: The worker's.
+    ///   - onEvent: Called in the worker's tasks; must be quick.
+    ///   - body: What runs beside the worker.
+    /// - Throws: What the closure throws; or ``CeleriacError`` if the worker cannot start or cannot go on, which
+    ///   cancels the closure.
     public func withWorker<Value: Sendable>(
         _ configuration: WorkerConfiguration = WorkerConfiguration(),
         onEvent: (@Sendable (WorkerEvent) -> Void)? = nil,
@@ -42,7 +45,10 @@ extension TaskApp {
     ///
     /// What is being emitted when the closure ends is finished.
     ///
-    /// - Parameter onEvent: Called with each event, in order; it must not block.
+    /// - Parameters:
+    ///   - schedule: What to emit, and when.
+    ///   - onEvent: Called with each event, in order; it must not block.
+    ///   - body: What runs beside the beat.
     /// - Throws: What the closure throws; or ``CeleriacError`` `.configuration` if the schedule is not valid.
     public func withBeat<Value: Sendable>(
         _ schedule: Schedule,

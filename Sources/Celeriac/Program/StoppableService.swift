@@ -3,8 +3,8 @@ internal import Synchronization
 
 /// Runs something long while watching for requests to stop it.
 ///
-/// Before it is ready there is nothing to finish, so then any request cancels it; afterwards only the second does, if the
-/// service has not stopped by itself.
+/// Before it is ready there is nothing to finish, so then any request cancels it; afterwards only the second does, if
+/// the service has not stopped by itself.
 final class StoppableService: Sendable {
     private struct State {
         var isReady = false
