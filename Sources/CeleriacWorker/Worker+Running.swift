@@ -32,6 +32,11 @@ extension Worker {
     ) async {
         guard let task = tasks[message.task] else { return delivery.giveBack() }  // admission has checked it
         if let wait, (try? await time.sleep(for: wait)) == nil { return giveBack(delivery, message.id) }
+        if delivery.isRedelivered, configuration.skipsSucceeded, wantsResult(message, of: task),
+            await hasSucceeded(message.id, drivers)
+        {
+            return await skip(message, delivery, drivers)
+        }
         guard await slots.acquire() else { return giveBack(delivery, message.id) }
         // The wait for a slot may have been long (wire document §5.1, step 5).
         if let expires = message.expires, expires < time.now {

@@ -127,7 +127,36 @@ extension TaskContext {
     }
 }
 
+extension TaskContext {
+    /// Has an effect outside at most once for a key, however often the call is retried or delivered again.
+    ///
+    /// ```swift
+    /// try await context.once("charge") { try await bank.charge(order) }
+    /// ```
+    ///
+    /// The key is noted before the effect, in the lock store: after a crash in between, or an error of the effect itself,
+    /// it is not tried again. That is the price of never having it twice.
+    ///
+    /// - Parameters:
+    ///   - key: Names the effect within the call.
+    ///   - lifetime: How long the note is kept; longer than the call may go on being retried.
+    /// - Returns: What the effect came to; `nil` if it was begun before.
+    /// - Throws: The effect's error; ``CeleriacError`` if the key cannot be noted, and then the effect did not begin.
+    public func once<Value>(
+        _ key: String,
+        keptFor lifetime: Duration = .seconds(7 * 86_400),
+        _ effect: () async throws -> Value
+    ) async throws -> Value? {
+        if let reporter = call.reporter {
+            guard try await reporter.claim("celeriac-once:\(id):\(key)", for: lifetime) else { return nil }
+        }
+        return try await effect()
+    }
+}
+
 /// Stores what running tasks tell of themselves.
 package protocol StateReporter: Sendable {
+    /// Notes a key; `false` if it was noted before.
+    func claim(_ key: String, for lease: Duration) async throws(CeleriacError) -> Bool
     func report(_ state: TaskState, _ meta: [UInt8], from context: TaskContext) async throws(CeleriacError)
 }

@@ -114,6 +114,23 @@ extension Worker {
         emit(.expired(message.id))
     }
 
+    /// Whether a success of the task is stored; what cannot be said counts as no, so that the task runs.
+    func hasSucceeded(_ id: TaskID, _ drivers: Drivers) async -> Bool {
+        do {
+            return try await drivers.results.record(of: id)?.state == .success
+        } catch {
+            logger.debug("cannot look for an earlier success", metadata: [("error", error.description)])
+            return false
+        }
+    }
+
+    /// Acknowledges what another delivery's run has done already.
+    func skip(_ message: TaskMessage, _ delivery: consuming Delivery, _ drivers: Drivers) async {
+        await release(UniqueLock(headers: message.headers), of: message.id, drivers)
+        delivery.acknowledge()
+        emit(.skipped(message.id))
+    }
+
     /// Keeps a message that can never run, with the reason, and records the failure under its id if it has one.
     func deadLetter(
         _ reason: Admission.Reason,
@@ -299,5 +316,12 @@ extension Worker: StateReporter {
         let record = record(of: context.message, context.run, state, value: meta, children: context.childIDs)
         let ttl = task.options.resultTTL ?? settings.resultTTL
         try await app.drivers().results.store(record, ttl: ttl, within: configuration.resultTimeout)
+    }
+
+    func claim(_ key: String, for lease: Duration) async throws(CeleriacError) -> Bool {
+        // An owner of its own each time, so that no later run of the call passes for the holder.
+        let outcome = try await app.drivers().locks.acquire(key, owner: TaskID.random().rawValue, lease: lease)
+        if case .acquired = outcome { return true }
+        return false
     }
 }
