@@ -105,7 +105,10 @@ let package = Package(
         suite("FuzzTests", ["FuzzTargets"]),
         suite("CeleriacTests", ["Celeriac", "quickstart"]),
         suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),
-        suite("ContractTests", ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "TLSSupport", "TestSupport"]),
+        suite(
+            "ContractTests",
+            ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "Redis", "TLSSupport", "TestSupport"]
+        ),
         suite("CeleriacWorkerTests", ["CeleriacWorker"]),
         suite("RedisTests", ["FaultProxySupport", "Redis", "TLSSupport", "Transport"]),
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore", "TestSupport"]),

@@ -194,6 +194,8 @@ public final class TaskApp: Sendable {
         let expiration =
             delay == nil && lock == nil
             ? message.expires.map { Duration.seconds(max(0, $0.timeIntervalSince(now))) } : nil
+        // Before the call is sent: afterwards the record could come behind the task's end.
+        let isRecorded = await recordQueued(message, delay, taskOptions, drivers)
         do {
             try await drivers.broker.publish(
                 message.encoded(expiration: expiration),
@@ -203,8 +205,10 @@ public final class TaskApp: Sendable {
             )
         } catch {
             if let lock, !error.isIndeterminate { await release(lock, of: message.id, drivers) }
+            if isRecorded, !error.isIndeterminate { await forget(message.id, drivers) }
             throw error
         }
+        TaskContext.current?.note(child: message.id)
         return (message.id, false)
     }
 
@@ -221,6 +225,46 @@ public final class TaskApp: Sendable {
             if isNew { await release(lock, of: id, drivers) }
             throw error
         }
+    }
+
+    /// Records that a call is about to be sent, if the settings say so.
+    ///
+    /// Best effort: a call must not fail for want of its record.
+    ///
+    /// - Returns: Whether the record is there now and was not before.
+    private func recordQueued(
+        _ message: TaskMessage,
+        _ delay: Duration?,
+        _ options: TaskOptions,
+        _ drivers: Drivers
+    ) async -> Bool {
+        let configuration = configuration
+        guard configuration.tracksQueued, !(message.ignoresResult ?? options.ignoresResult) else { return false }
+        var record = TaskRecord(
+            task: message.id,
+            state: .queued,
+            value: JSONText.null,
+            at: configuration.time.now,
+            group: message.group,
+            parent: message.parent
+        )
+        record.attempt = .none
+        // The call's wait does not count; zero is for ever.
+        let ttl = options.resultTTL ?? configuration.resultTTL
+        let kept = ttl > .zero ? ttl + (delay ?? .zero) : ttl
+        do {
+            return try await drivers.results.store(record, ttl: kept, within: .seconds(5))
+        } catch {
+            let metadata = [("id", message.id.rawValue), ("error", error.description)]
+            configuration.logger.debug("cannot record that a call is queued", metadata: metadata)
+            return false
+        }
+    }
+
+    /// Deletes the record of a call that was not sent.
+    private func forget(_ id: TaskID, _ drivers: Drivers) async {
+        // In a task of its own, as with locks; what cannot be deleted ends with its time to live.
+        await Task { _ = try? await drivers.results.forget(id) }.value
     }
 
     /// Frees the lock of a call that was not sent.

@@ -3,7 +3,7 @@ internal import Redis
 
 /// Results under Celery's keys, as Celery's documents (wire document §3): a Python process reads them and is woken by them.
 final class RedisResultBackend: ResultBackend {
-    private let link: RedisLink
+    let link: RedisLink
 
     init(_ link: RedisLink) {
         self.link = link
@@ -11,25 +11,46 @@ final class RedisResultBackend: ResultBackend {
 
     var address: String { link.address }
 
-    private static func key(of task: TaskID) -> String { "celery-task-meta-\(task)" }
+    static func key(of task: TaskID) -> String { "celery-task-meta-\(task)" }
+
+    /// Where the run is noted that wrote the record, unless it was the first; in the record's slot on a cluster.
+    private static func attemptKey(of task: TaskID) -> String { "{celery-task-meta-\(task)}.attempt" }
 
     /// Stores and announces in one step.
     ///
-    /// A stored success stays as it is, and a stored end gives way to another end only:
-    /// the retry of a task may have failed for good before the first run's `RETRY` arrives.
+    /// A stored success stays as it is, a stored end gives way to another end only, and nothing gives way to an earlier
+    /// run: the retry of a task may have failed for good before the first run's `RETRY` arrives.
+    ///
+    /// The run has a key of its own, as Celery's document has no place for it. A first run that meets no such key, which is
+    /// nearly every one, writes none. A Python worker overwrites the record and leaves the key, so that its record counts
+    /// as one of the newest run known. A key whose record is gone counts for nothing.
     ///
     /// A document begins with its status, so the check needs no JSON: Python writes a space after the colon, others may not.
     private static let storeScript = RedisScript(
         """
-        local stored = redis.call('GET', KEYS[1])
-        local state = stored and string.match(stored, '^{"status": ?"(%u+)"')
-        if state == 'SUCCESS' or (ARGV[3] == '0' and (state == 'FAILURE' or state == 'REVOKED')) then
-            return 0
+        local held = redis.call('MGET', KEYS[1], KEYS[2])
+        local stored, newest = held[1], held[2]
+        if stored then
+            local state = string.match(stored, '^{"status": ?"(%u+)"')
+            if state == 'SUCCESS' or (tonumber(newest or 0) or 0) > tonumber(ARGV[4]) then
+                return 0
+            end
+            if ARGV[3] == '0' and (state == 'FAILURE' or state == 'REVOKED') then
+                return 0
+            end
         end
-        if ARGV[2] == '0' then
-            redis.call('SET', KEYS[1], ARGV[1])
-        else
-            redis.call('PSETEX', KEYS[1], ARGV[2], ARGV[1])
+        local function set(key, value)
+            if ARGV[2] == '0' then
+                redis.call('SET', key, value)
+            else
+                redis.call('PSETEX', key, ARGV[2], value)
+            end
+        end
+        set(KEYS[1], ARGV[1])
+        if ARGV[5] ~= '0' then
+            set(KEYS[2], ARGV[5])
+        elseif newest then
+            redis.call('DEL', KEYS[2])
         end
         redis.call('PUBLISH', KEYS[1], ARGV[1])
         return 1
@@ -44,8 +65,11 @@ final class RedisResultBackend: ResultBackend {
         let milliseconds = ttl > .zero ? Int(clamping: ttl.inMilliseconds) : 0  // zero: for ever, as in Celery
         let reply = try await link.evaluate(
             Self.storeScript,
-            keys: [Self.key(of: record.task)],
-            arguments: [record.document, milliseconds, record.state.isFinal ? 1 : 0],
+            keys: [Self.key(of: record.task), Self.attemptKey(of: record.task)],
+            arguments: [
+                record.document, milliseconds, record.state.isFinal ? 1 : 0, Int(record.attempt.rawValue),
+                Int(record.fence.rawValue),
+            ],
             within: timeout,
             attempting: "store the result of task \(record.task)"
         )
@@ -105,7 +129,8 @@ final class RedisResultBackend: ResultBackend {
     }
 
     func forget(_ task: TaskID) async throws(CeleriacError) {
-        _ = try await link.send(RedisCommand("DEL", Self.key(of: task)), attempting: "forget task \(task)")
+        let command = RedisCommand("DEL", Self.key(of: task), Self.attemptKey(of: task))
+        _ = try await link.send(command, attempting: "forget task \(task)")
     }
 
     func close() async {

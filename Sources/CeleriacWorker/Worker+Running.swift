@@ -32,6 +32,11 @@ extension Worker {
     ) async {
         guard let task = tasks[message.task] else { return delivery.giveBack() }  // admission has checked it
         if let wait, (try? await time.sleep(for: wait)) == nil { return giveBack(delivery, message.id) }
+        if delivery.isRedelivered, configuration.skipsSucceeded, wantsResult(message, of: task),
+            await hasSucceeded(message.id, drivers)
+        {
+            return await skip(message, delivery, drivers)
+        }
         guard await slots.acquire() else { return giveBack(delivery, message.id) }
         // The wait for a slot may have been long (wire document §5.1, step 5).
         if let expires = message.expires, expires < time.now {
@@ -44,10 +49,12 @@ extension Worker {
             queue: delivery.queue,
             isRedelivered: delivery.isRedelivered,
             deadline: timeLimit.map { time.now.addingTimeInterval($0.inSeconds) },
-            logger: logger
+            logger: logger,
+            run: delivery.attempt(retries: message.retries),
+            reporter: self
         )
         if task.options.tracksStarted, wantsResult(message, of: task) {
-            await storeStarted(message, of: task, drivers)
+            await storeStarted(message, context.run, of: task, drivers)
         }
         emit(.started(context))
         let began = ContinuousClock.now
@@ -70,7 +77,12 @@ extension Worker {
         _ task: TaskRegistration
     ) -> Outcome {
         switch end {
-        case .value(let value): return .success(value)
+        case .value(let value):
+            guard value.count > settings.maximumResultSize, wantsResult(message, of: task) else {
+                return .success(value)
+            }
+            return .failure(.resultTooLarge(octets: value.count, limit: settings.maximumResultSize))
+        case .error(is ResultDefect) where !wantsResult(message, of: task): return .success(JSONText.null)
         case .abandoned: return .givenBack
         case .error(let error):
             var generator = SystemRandomNumberGenerator()

@@ -212,6 +212,7 @@ public final class Worker: Sendable {
             case .retried: counters.retried += 1
             case .deadLettered: counters.deadLettered += 1
             case .expired: counters.expired += 1
+            case .skipped: counters.skipped += 1
             case .givenBack: counters.givenBack += 1
             case .ready, .started, .stopping: break
             }

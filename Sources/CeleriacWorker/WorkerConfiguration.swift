@@ -18,6 +18,10 @@ public struct WorkerConfiguration: Sendable {
     public var startupTimeout: Duration
     /// How long storing a result is tried, with its message unacknowledged; then the message is given back.
     public var resultTimeout: Duration
+    /// Whether a message that was delivered before is acknowledged without running its task if that has already succeeded.
+    ///
+    /// Costs a look into the result backend for each message delivered again; does not apply to ignored results.
+    public var skipsSucceeded: Bool
     /// The worker's name, unique in the fleet: `name@host`.
     public var nodeName: String
 
@@ -29,6 +33,7 @@ public struct WorkerConfiguration: Sendable {
         grace: Duration = .seconds(30),
         startupTimeout: Duration = .seconds(30),
         resultTimeout: Duration = .seconds(60),
+        skipsSucceeded: Bool = true,
         nodeName: String? = nil
     ) {
         self.queues = queues
@@ -37,6 +42,7 @@ public struct WorkerConfiguration: Sendable {
         self.grace = grace
         self.startupTimeout = startupTimeout
         self.resultTimeout = resultTimeout
+        self.skipsSucceeded = skipsSucceeded
         self.nodeName = nodeName ?? "celeriac-\(getpid())@\(TaskApp.hostName)"
     }
 }

@@ -16,6 +16,8 @@ public enum WorkerEvent: Sendable {
     case deadLettered(TaskID?, TaskFailure, queue: QueueName)
     /// A message expired before it began.
     case expired(TaskID)
+    /// A message came again whose task has succeeded already; it was acknowledged and not run.
+    case skipped(TaskID)
     /// A message went back to its queue, uncharged.
     case givenBack(TaskID)
     /// It stops; so many bodies are still running.
@@ -34,6 +36,8 @@ public struct WorkerStatistics: Sendable, Hashable {
     public var deadLettered = 0
     /// Messages that expired before they began.
     public var expired = 0
+    /// Messages acknowledged because their tasks had succeeded already.
+    public var skipped = 0
     /// Messages given back to their queue.
     public var givenBack = 0
 
@@ -44,6 +48,7 @@ public struct WorkerStatistics: Sendable, Hashable {
         retried: Int = 0,
         deadLettered: Int = 0,
         expired: Int = 0,
+        skipped: Int = 0,
         givenBack: Int = 0
     ) {
         self.succeeded = succeeded
@@ -51,6 +56,7 @@ public struct WorkerStatistics: Sendable, Hashable {
         self.retried = retried
         self.deadLettered = deadLettered
         self.expired = expired
+        self.skipped = skipped
         self.givenBack = givenBack
     }
 }

@@ -169,4 +169,27 @@ struct MemoryDriverTests {
         #expect(try await store.lead("s", as: "b", lease: .seconds(10)))
         #expect(try await store.claim(time.now, of: "e", in: "s", as: "b") == .granted)
     }
+
+    @Test("Nobody is listened to any more once a loop over results was left, has ended or was cancelled")
+    func noListenersLeft() async throws {
+        let backend = MemoryResultBackend()
+        let app = TaskApp("test", configuration: Configuration()) { _ in
+            Drivers(broker: MemoryBroker(), results: backend, locks: MemoryLockStore(), schedule: MemoryScheduleStore())
+        }
+        let handles = (0..<1000).map { _ in app.handle(uniqueTask()) }
+        for handle in handles {
+            try await backend.store(.success(handle.id), ttl: .zero + .seconds(60), within: .seconds(20))
+        }
+        for try await _ in app.results(of: handles, within: .seconds(20)) { break }
+        #expect(backend.listenedCount == 0)
+        for try await _ in app.results(of: handles, within: .seconds(20)) {}
+        #expect(backend.listenedCount == 0)
+
+        let waiting = app.handle(uniqueTask())
+        let wait = Task { for try await _ in app.results(of: [waiting], within: .seconds(20)) {} }
+        try await eventually("somebody listens") { backend.listenedCount == 1 }
+        wait.cancel()
+        _ = await wait.result
+        #expect(backend.listenedCount == 0)
+    }
 }

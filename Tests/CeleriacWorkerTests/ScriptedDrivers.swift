@@ -148,6 +148,13 @@ final class ScriptedDrivers: Broker, ResultBackend, LockStore {
     func outcome(of task: TaskID, within timeout: Duration) async throws(CeleriacError) -> TaskRecord {
         try await results.outcome(of: task, within: timeout)
     }
+    func listen(
+        to tasks: [TaskID],
+        within timeout: Duration,
+        onEvent: @escaping @Sendable (ResultEvent) -> Void
+    ) async throws(CeleriacError) -> any ResultListening {
+        try await results.listen(to: tasks, within: timeout, onEvent: onEvent)
+    }
     func forget(_ task: TaskID) async throws(CeleriacError) { try await results.forget(task) }
     func close() async { await results.close() }
 

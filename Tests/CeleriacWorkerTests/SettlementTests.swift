@@ -302,6 +302,11 @@ private struct StuckResults: ResultBackend {
     func outcome(of task: TaskID, within timeout: Duration) async throws(CeleriacError) -> TaskRecord {
         throw CeleriacError(.timedOut, "stuck")
     }
+    func listen(
+        to tasks: [TaskID],
+        within timeout: Duration,
+        onEvent: @escaping @Sendable (ResultEvent) -> Void
+    ) async throws(CeleriacError) -> any ResultListening { throw CeleriacError(.timedOut, "stuck") }
     func forget(_ task: TaskID) async throws(CeleriacError) {}
     func close() async {}
 }

@@ -1,5 +1,6 @@
 import CeleriacCore
 import CeleriacRedis
+import Redis
 import TestSupport
 import Testing
 
@@ -17,6 +18,36 @@ struct RedisContractTests {
     @Test("The result backend honours its contract", arguments: ResultBackendContract.allCases)
     func resultBackend(_ clause: ResultBackendContract) async throws {
         try await clause.verify { try stores().results }
+    }
+
+    @Test("No result goes backwards, whatever runs, crashes and late writes a call has seen")
+    func histories() async throws {
+        let backend = try stores().results
+        for seed in 0..<150 { try await ResultHistory(seed: UInt64(seed)).verify(backend) }
+        await backend.close()
+    }
+
+    @Test("Listening takes one connection, and a loop that is cancelled leaves its channels")
+    func channels() async throws {
+        let url = try TestServer.require(.redis)
+        let results = try RedisStores(ServerURL(url), clientName: uniqueName("listener")).results
+        let client = RedisClient(RedisConfiguration(try RedisURL(url)))
+        let app = TaskApp("contract", configuration: Configuration()) { _ in
+            Drivers(broker: MemoryBroker(), results: results, locks: MemoryLockStore(), schedule: MemoryScheduleStore())
+        }
+        let handles = (0..<1000).map { _ in app.handle(uniqueTask()) }
+        func listened() async throws -> Int {
+            let names = handles.map { "celery-task-meta-\($0.id)" }
+            let reply = try await client.send(RedisCommand("PUBSUB", arguments: ["NUMSUB"] + names))
+            return reply.array?.compactMap(\.integer).reduce(0, +) ?? 0
+        }
+        let wait = Task { for try await _ in app.results(of: handles, within: .seconds(60)) {} }
+        try await eventually("all are listened to") { try await listened() == 1000 }
+        wait.cancel()
+        _ = await wait.result
+        try await eventually("none is listened to") { try await listened() == 0 }
+        await client.close()
+        await results.close()
     }
 
     @Test("The lock store honours its contract", arguments: LockStoreContract.allCases)

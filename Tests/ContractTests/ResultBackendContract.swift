@@ -11,6 +11,19 @@ enum ResultBackendContract: String, CaseIterable, Sendable, CustomTestStringConv
     case successStays = "Never overwrites a success"
     case failureYields = "Lets a success overwrite a failure"
     case endStays = "Does not let a state on the way overwrite an end"
+    case staleRun = "Never lets an earlier run overwrite the record of a later one"
+    case newerRun = "Lets a later run overwrite the failure of an earlier one"
+    case openEnd = "Lets the replay of a dead letter overwrite its failure"
+    case forgottenRun = "Forgets which run wrote a record together with the record"
+    case expiredRun = "Forgets which run wrote a record when the record ends"
+    case queuedYields = "Records a call as queued only where nothing is stored, and replaces that by anything"
+    case ownStates = "Keeps a task's own states with what they tell"
+    case family = "Keeps children and parents"
+    case listening = "Tells listeners of each record stored, until they leave or are dropped"
+    case results = "Gives many tasks in the order in which they end"
+    case resultsInTime = "Gives those that have ended before the time is over"
+    case updates = "Gives a task's last state to latecomers, then each newer one"
+    case resultsCancelled = "Ends a cancelled wait for many tasks and stays usable"
     case expiry = "Forgets a record after its time to live"
     case storedBefore = "Tells an outcome stored before it is asked for"
     case storedLater = "Wakes those who wait for an outcome"
@@ -66,6 +79,94 @@ enum ResultBackendContract: String, CaseIterable, Sendable, CustomTestStringConv
             #expect(try await backend.keep(.failure(task)))
             #expect(try await backend.keep(.started(task)) == false)
             #expect(try await backend.record(of: task)?.state == .failure)
+        case .staleRun:
+            let (first, again, retry) = (
+                Attempt.first, Attempt(retries: 0, redeliveries: 1), Attempt(retries: 1, redeliveries: 0)
+            )
+            #expect(try await backend.keep(.started(task), of: first))
+            #expect(try await backend.keep(.started(task), of: again))
+            #expect(try await backend.keep(.failure(task), of: first) == false)
+            #expect(try await backend.keep(.success(task), of: first) == false)
+            #expect(try await backend.keep(.started(task), of: retry))
+            #expect(try await backend.keep(.success(task), of: again) == false)
+            #expect(try await backend.keep(.failure(task, "last"), of: retry))
+            #expect(try await backend.keep(.success(task), of: again) == false)
+            #expect(try await backend.record(of: task)?.failure?.arguments == ["last"])
+        case .newerRun:
+            #expect(try await backend.keep(.failure(task), of: Attempt(retries: 3, redeliveries: 2)))
+            #expect(try await backend.keep(.success(task), of: Attempt(retries: 3, redeliveries: 3)))
+            #expect(try await backend.keep(.failure(task), of: Attempt(retries: 4, redeliveries: 0)) == false)
+            #expect(try await backend.record(of: task)?.state == .success)
+        case .openEnd:
+            #expect(try await backend.keep(.started(task), of: Attempt(retries: 2, redeliveries: 1)))
+            var letter = TaskRecord.failure(task)
+            letter.isOpen = true
+            #expect(try await backend.keep(letter, of: Attempt(retries: 2, redeliveries: 0)) == false)
+            #expect(try await backend.keep(letter, of: Attempt(retries: 2, redeliveries: 1)))
+            #expect(try await backend.keep(.success(task)))
+        case .forgottenRun:
+            #expect(try await backend.keep(.failure(task), of: Attempt(retries: 2, redeliveries: 0)))
+            try await backend.forget(task)
+            #expect(try await backend.keep(.started(task)))
+            #expect(try await backend.keep(.success(task)))
+        case .expiredRun:
+            var record = TaskRecord.failure(task)
+            record.attempt = Attempt(retries: 2, redeliveries: 0)
+            try await backend.store(record, ttl: .milliseconds(100), within: .seconds(20))
+            try await eventually("the record has ended") { try await backend.record(of: task) == nil }
+            #expect(try await backend.keep(.started(task)))
+            #expect(try await backend.keep(.success(task)))
+        case .queuedYields:
+            let queued = TaskRecord(task: task, state: .queued, value: JSONText.null, at: .now)
+            #expect(try await backend.keep(queued, of: .none))
+            #expect(try await backend.record(of: task)?.state == .queued)
+            #expect(try await backend.keep(queued, of: .none) == false)
+            #expect(try await backend.keep(.started(task)))
+            #expect(try await backend.keep(queued, of: .none) == false)
+            #expect(try await backend.record(of: task)?.state == .started)
+        case .ownStates:
+            let meta = JSONText.value(["current": 1, "total": 4])
+            #expect(try await backend.keep(TaskRecord(task: task, state: .progress, value: meta, at: .now)))
+            let stored = try #require(try await backend.record(of: task))
+            #expect(stored.state == .progress)
+            #expect(try stored.value(as: TaskProgress.self) == TaskProgress(current: 1, total: 4))
+        case .family:
+            let children: [TaskID] = ["a", "b"]
+            let value = JSONText.value(1)
+            let record = TaskRecord(
+                task: task,
+                state: .success,
+                value: value,
+                at: .now,
+                parent: "p",
+                children: children
+            )
+            #expect(try await backend.keep(record))
+            #expect(try await backend.record(of: task)?.children == children)
+            #expect(try await backend.record(of: task)?.parent == "p")
+        case .listening:
+            try await listening(backend)
+        case .results:
+            try await results(backend)
+        case .resultsInTime:
+            let app = app(backend)
+            try await backend.keep(.success(task, 7))
+            var iterator = app.results(of: [app.handle(task), app.handle(uniqueTask())], within: .seconds(1))
+                .makeAsyncIterator()
+            #expect(try await iterator.next()?.handle.id == task)
+            await #expect { _ = try await iterator.next() } throws: { ($0 as? CeleriacError)?.code == .timedOut }
+            #expect(try await iterator.next() == nil)
+        case .updates:
+            try await updates(backend, task)
+        case .resultsCancelled:
+            let app = app(backend)
+            let wait = Task {
+                for try await _ in app.results(of: [app.handle(task)], within: .seconds(20)) {}
+            }
+            wait.cancel()
+            await #expect { try await wait.value } throws: { ($0 as? CeleriacError)?.code == .cancelled }
+            try await backend.keep(.success(task))
+            #expect(try await backend.await(task).state == .success)
         case .expiry:
             try await backend.store(.success(task), ttl: .milliseconds(100), within: .seconds(20))
             try await eventually("the record has ended") { try await backend.record(of: task) == nil }
@@ -121,6 +222,74 @@ enum ResultBackendContract: String, CaseIterable, Sendable, CustomTestStringConv
         }
     }
 
+    private func app(_ backend: any ResultBackend) -> TaskApp {
+        TaskApp("contract", configuration: Configuration()) { _ in
+            Drivers(broker: MemoryBroker(), results: backend, locks: MemoryLockStore(), schedule: MemoryScheduleStore())
+        }
+    }
+
+    private func listening(_ backend: any ResultBackend) async throws {
+        let (stream, told) = AsyncStream<TaskID>.makeStream()
+        let (first, second, third) = (uniqueTask(), uniqueTask(), uniqueTask())
+        var listening: (any ResultListening)? = try await backend.listen(
+            to: [first, second, third],
+            within: .seconds(20)
+        ) { event in
+            if case .stored(let task) = event { told.yield(task) }
+        }
+        try await backend.keep(.started(first))
+        try await backend.keep(.success(first))
+        try await backend.keep(.failure(first))
+        listening?.leave(second)
+        try await backend.keep(.success(second))
+        try await backend.keep(.success(third))
+        var heard: [TaskID] = []
+        for await task in stream {
+            // What was under way when the listener left may still come.
+            if task != second { heard.append(task) }
+            if task == third { break }
+        }
+        #expect(heard == [first, first, third])
+        listening = nil
+    }
+
+    private func results(_ backend: any ResultBackend) async throws {
+        let app = app(backend)
+        let tasks = (0..<300).map { _ in uniqueTask() }
+        for task in tasks[..<20] { try await backend.keep(.success(task, 1)) }
+        let handles = tasks.map { app.handle($0, returning: Int.self) }
+        var ended: [TaskID] = []
+        for try await done in app.results(of: handles + handles, within: .seconds(30)) {
+            ended.append(done.handle.id)
+            if done.record.state == .success { #expect(try done.value() == 1) }
+            // One after the other, from the last to the first, so that their order is sure.
+            if ended.count >= 20, ended.count < tasks.count {
+                let next = tasks[tasks.count - 1 - (ended.count - 20)]
+                try await backend.keep(.started(next))
+                try await backend.keep(ended.count % 2 == 0 ? .success(next, 1) : .failure(next))
+            }
+        }
+        #expect(ended == Array(tasks[..<20]) + tasks[20...].reversed())
+    }
+
+    private func updates(_ backend: any ResultBackend, _ task: TaskID) async throws {
+        let handle = app(backend).handle(task, returning: Int.self)
+        func report(_ current: Double) async throws {
+            let meta = JSONText.value(.object(["current": .double(current), "total": 4]))
+            try await backend.keep(TaskRecord(task: task, state: .progress, value: meta, at: .now))
+        }
+        try await report(1)
+        var progress = handle.progress(within: .seconds(20)).makeAsyncIterator()
+        #expect(try await progress.next() == TaskProgress(current: 1, total: 4))
+        try await report(2)
+        #expect(try await progress.next() == TaskProgress(current: 2, total: 4))
+        try await backend.keep(.success(task, 7))
+        #expect(try await progress.next() == nil)
+        var updates = handle.updates(within: .seconds(20)).makeAsyncIterator()
+        #expect(try await updates.next()?.state == .success)
+        #expect(try await updates.next() == nil)
+    }
+
     private func manyTasks(_ backend: any ResultBackend) async throws {
         let tasks = (0..<100).map { _ in uniqueTask() }
         let values = try await withThrowingTaskGroup(of: (TaskID, Int).self) { group in
@@ -137,8 +306,10 @@ enum ResultBackendContract: String, CaseIterable, Sendable, CustomTestStringConv
 extension ResultBackend {
     /// Stores a record for a minute.
     @discardableResult
-    fileprivate func keep(_ record: TaskRecord) async throws -> Bool {
-        try await store(record, ttl: .seconds(60), within: .seconds(20))
+    fileprivate func keep(_ record: TaskRecord, of attempt: Attempt = .first) async throws -> Bool {
+        var record = record
+        record.attempt = attempt
+        return try await store(record, ttl: .seconds(60), within: .seconds(20))
     }
 
     fileprivate func await(_ task: TaskID) async throws -> TaskRecord {

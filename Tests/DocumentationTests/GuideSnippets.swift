@@ -84,3 +84,25 @@ func mixingArticle(_ app: TaskApp) async throws {
 
     _ = total
 }
+
+func progressOfResults(_ app: TaskApp, _ handles: [TaskHandle<Int>], _ handle: TaskHandle<NoValue>) async throws {
+    @Sendable func encodeFrames(from frame: Int) async throws {}
+    let encode = app.task("video.encode") { (context: TaskContext, frames: Int) in
+        for frame in stride(from: 0, to: frames, by: 100) {
+            try await encodeFrames(from: frame)
+            try? await context.report(progress: TaskProgress(current: Double(frame), total: Double(frames)))
+        }
+        try? await context.update(state: TaskState("UPLOADING"), meta: ["to": "archive"])
+    }
+
+    for try await progress in handle.progress(within: .seconds(600)) {
+        print(progress.current)
+    }
+
+    var sum = 0
+    for try await done in app.results(of: handles, within: .seconds(60)) {
+        sum += try done.value()
+    }
+
+    _ = encode
+}

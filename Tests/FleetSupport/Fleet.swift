@@ -10,7 +10,8 @@ package final class Fleet: Sendable {
     package let app: TaskApp
     /// Where executions are noted.
     package let journal: FleetJournal
-    private let directory: String
+    /// Where its processes work, deleted afterwards.
+    package let directory: String
     private let environment: [String: String]
     private let processes = Mutex<[ChildProcess]>([])
 

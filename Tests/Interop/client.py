@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 
 from proj import app
 
@@ -20,6 +21,20 @@ def publish(task, args=(), kwargs=None, **options):
 def get(id, timeout=20):
     """Waits for the outcome of a call made elsewhere."""
     return outcome(app.AsyncResult(id), timeout)
+
+
+def watch(id, state, timeout=20):
+    """Waits until a call is in a state, and tells what AsyncResult knows of it then."""
+    result = app.AsyncResult(id)
+    deadline = time.monotonic() + timeout
+    while result.state != state and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return {
+        "state": result.state,
+        "info": result.info,
+        # Before the end Celery gives them as it finds them, not as results.
+        "children": [child.id for child in result.children or []] if result.ready() else None,
+    }
 
 
 def declare(queue):

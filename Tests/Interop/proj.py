@@ -29,6 +29,16 @@ def boom():
     raise ValueError("boom", 42)
 
 
+@app.task(name="proj.steps", bind=True)
+def steps(self, total, path):
+    """Publishes a call, tells how far it is, and waits until there is a file."""
+    add.delay(total, 1)
+    self.update_state(state="PROGRESS", meta={"current": total - 1, "total": total})
+    while not os.path.exists(path):
+        time.sleep(0.02)
+    return total
+
+
 @worker_ready.connect
 def ready(**_):
     """Says so, and from now on ends together with the test that started this worker."""

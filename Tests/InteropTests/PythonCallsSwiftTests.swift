@@ -84,6 +84,26 @@ extension InteropTests.PythonCallsSwift {
         }
     }
 
+    @Test("Python sees the progress, the end and the children of a Swift task")
+    func progress() async throws {
+        try await Fleet.withSharedServers { fleet in
+            _ = try await fleet.worker()
+            let path = "\(fleet.directory)/go"
+            let handle = try await fleet.app.signature("fleet.steps", 4, path, returning: Int.self).apply()
+            let id = JSONValue.string(handle.id.rawValue)
+            let running = try await Python.client("watch", ["id": id, "state": "PROGRESS"], fleet)
+            #expect(running["state"] == "PROGRESS")
+            #expect(running["info"] == ["current": 3, "total": 4])
+            #expect(FileManager.default.createFile(atPath: path, contents: nil))
+            let ended = try await Python.client("watch", ["id": id, "state": "SUCCESS"], fleet)
+            #expect(ended["state"] == "SUCCESS")
+            #expect(ended["info"] == 4)
+            let children = try await handle.children()
+            #expect(children.count == 1)
+            #expect(ended["children"] == .array(children.map { .string($0.id.rawValue) }))
+        }
+    }
+
     @Test("A Swift and a Python program share the default queue")
     func defaultQueue() async throws {
         try await ServerPair.with { servers in

@@ -17,6 +17,7 @@ struct WorkerLog: Sendable {
         case .succeeded(let context, let runtime):
             logger.info("task succeeded", metadata: Self.describe(context) + [("runtime", "\(runtime)")])
         case .expired(let id): logger.notice("task expired before it began", metadata: [("id", id.rawValue)])
+        case .skipped(let id): logger.info("task had succeeded already", metadata: [("id", id.rawValue)])
         case .givenBack(let id): logger.notice("task given back to its queue", metadata: [("id", id.rawValue)])
         case .failed, .retried, .deadLettered: break
         }

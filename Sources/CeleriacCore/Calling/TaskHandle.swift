@@ -4,7 +4,7 @@ public struct TaskHandle<Output: Decodable & Sendable>: Sendable {
     public let id: TaskID
     /// Whether this is an earlier, equal call that a unique task returned in place of a new one.
     public let isExisting: Bool
-    private let app: TaskApp
+    let app: TaskApp
 
     package init(id: TaskID, isExisting: Bool = false, app: TaskApp) {
         self.id = id
@@ -17,17 +17,15 @@ public struct TaskHandle<Output: Decodable & Sendable>: Sendable {
     /// - Throws: ``TaskFailure`` if the task failed, was revoked or expired; ``CeleriacError`` `.timedOut` if it has not
     ///   ended in time, `.undecodable` if the value is of another type, `.cancelled`.
     public func value(within timeout: Duration) async throws -> Output {
-        let record = try await app.drivers().results.outcome(of: id, within: timeout)
-        guard record.state == .success else {
-            throw record.failure
-                ?? TaskFailure(type: "TaskFailure", arguments: [.string("ended as \(record.state)")], module: nil)
-        }
-        return try record.value(as: Output.self)
+        try await app.drivers().results.outcome(of: id, within: timeout).outcome()
     }
 
-    /// Where the task stands; ``TaskState/pending`` when nothing is stored.
+    /// Where the task stands.
+    ///
+    /// When nothing is stored, ``TaskState/pending``; with ``Configuration/tracksQueued``, which has every call recorded that
+    /// is sent, ``TaskState/unknown``.
     public func state() async throws(CeleriacError) -> TaskState {
-        try await record()?.state ?? .pending
+        try await record()?.state ?? (app.configuration.tracksQueued ? .unknown : .pending)
     }
 
     /// What is stored of the task.

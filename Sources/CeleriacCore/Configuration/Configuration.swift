@@ -12,12 +12,19 @@ public struct Configuration: Sendable {
     public var queues: [QueueDeclaration]
     /// How long results are kept.
     public var resultTTL: Duration
+    /// Whether sending a call first records it as ``TaskState/queued``.
+    ///
+    /// ``TaskHandle/state()`` then tells a call that waits from an id that nobody knows. Costs a way to the result backend
+    /// and a write for each call; off by default.
+    public var tracksQueued: Bool
     /// Whether and when failed tasks run again, where a task does not say.
     public var retry: RetryPolicy
     /// How long sending a call is tried, reconnecting included.
     public var publishTimeout: Duration
     /// The largest message body that is sent or run, in octets.
     public var maximumBodySize: Int
+    /// The largest result that is stored, in octets of JSON; a larger one makes its task a failure, which is not retried.
+    public var maximumResultSize: Int
     /// Where log lines go.
     public var logger: TaskLogger
     /// Tells the time.
@@ -30,9 +37,11 @@ public struct Configuration: Sendable {
         defaultQueue: QueueName = .celery,
         queues: [QueueDeclaration] = [],
         resultTTL: Duration = .seconds(86_400),
+        tracksQueued: Bool = false,
         retry: RetryPolicy = .none,
         publishTimeout: Duration = .seconds(30),
         maximumBodySize: Int = 16 << 20,
+        maximumResultSize: Int = 16 << 20,
         logger: TaskLogger = .silent,
         time: any TimeSource = SystemTimeSource()
     ) {
@@ -41,9 +50,11 @@ public struct Configuration: Sendable {
         self.defaultQueue = defaultQueue
         self.queues = queues
         self.resultTTL = resultTTL
+        self.tracksQueued = tracksQueued
         self.retry = retry
         self.publishTimeout = publishTimeout
         self.maximumBodySize = maximumBodySize
+        self.maximumResultSize = maximumResultSize
         self.logger = logger
         self.time = time
     }

@@ -8,8 +8,8 @@ public protocol ResultBackend: Sendable {
 
     /// Stores a record and wakes those who wait for it.
     ///
-    /// A stored success is never overwritten, and a stored failure or revocation only by another end: records of one task
-    /// may arrive out of order.
+    /// A stored success is never overwritten, a stored failure or revocation only by another end, and no record by one of
+    /// an earlier run: records of one task may arrive out of order.
     ///
     /// - Parameters:
     ///   - ttl: How long the record is kept.
@@ -29,9 +29,37 @@ public protocol ResultBackend: Sendable {
     /// - Throws: ``CeleriacError`` `.timedOut` when the task has not ended within `timeout`; `.cancelled`.
     func outcome(of task: TaskID, within timeout: Duration) async throws(CeleriacError) -> TaskRecord
 
+    /// Tells of each record that is stored of some tasks, from now on.
+    ///
+    /// What is stored already is not told: look for it after this call has returned, so that nothing is missed.
+    ///
+    /// - Parameters:
+    ///   - timeout: Until the driver listens to all of them, connecting included.
+    ///   - onEvent: Called on a thread of the driver's; must be quick.
+    /// - Returns: What keeps listening until it is dropped.
+    func listen(
+        to tasks: [TaskID],
+        within timeout: Duration,
+        onEvent: @escaping @Sendable (ResultEvent) -> Void
+    ) async throws(CeleriacError) -> any ResultListening
+
     /// Deletes a task's record.
     func forget(_ task: TaskID) async throws(CeleriacError)
 
     /// Disconnects; waits in progress end with `.closed`.
     func close() async
+}
+
+/// What a result backend tells those who listen.
+public enum ResultEvent: Sendable {
+    /// A record of the task was stored, or may have been while the driver was not connected: look.
+    case stored(TaskID)
+    /// The backend was closed; nothing more is told.
+    case closed
+}
+
+/// A place among those whom a result backend tells of records; dropping it ends it.
+public protocol ResultListening: AnyObject, Sendable {
+    /// Listens no longer to one of the tasks.
+    func leave(_ task: TaskID)
 }

@@ -41,6 +41,7 @@ public final class MemoryResultBackend: ResultBackend {
         var waiters: [UInt64: Waiter] = [:]
         var waiting: [TaskID: [UInt64]] = [:]
         var deadlines = Heap<Due<UInt64>>()
+        var listeners: [TaskID: [UInt64: @Sendable (ResultEvent) -> Void]] = [:]
         var lastWaiter: UInt64 = 0
         var isClosed = false
     }
@@ -79,7 +80,7 @@ public final class MemoryResultBackend: ResultBackend {
         within timeout: Duration
     ) async throws(CeleriacError) -> Bool {
         enum Storing {
-            case stored([Waiter])
+            case stored([Waiter], [@Sendable (ResultEvent) -> Void])
             case formerStays
             case full(held: Int)
         }
@@ -88,17 +89,21 @@ public final class MemoryResultBackend: ResultBackend {
             state.sweep(at: now, atMost: 8)
             let former = state.valid(record.task, at: now)
             if let former, former.record.outlasts(record) { return .formerStays }
-            let kept = Kept(record: record, expiresAt: now.addingTimeInterval(ttl.inSeconds))
+            var noted = record
+            noted.attempt = record.fence
+            let kept = Kept(record: noted, expiresAt: now.addingTimeInterval(ttl.inSeconds))
             if state.heldOctets + kept.octets > maximumOctets {
                 state.sweep(at: now, atMost: .max)
                 guard state.heldOctets + kept.octets <= maximumOctets else { return .full(held: state.heldOctets) }
             }
             state.keep(kept)
-            return .stored(record.state.isFinal ? state.removeWaiters(of: record.task) : [])
+            let waiters = record.state.isFinal ? state.removeWaiters(of: record.task) : []
+            return .stored(waiters, state.listeners[record.task].map { Array($0.values) } ?? [])
         }
         switch storing {
-        case .stored(let waiters):
+        case .stored(let waiters, let listeners):
             for waiter in waiters { waiter.continuation.resume(returning: .ended(record)) }
+            for listener in listeners { listener(.stored(record.task)) }
             return true
         case .formerStays:
             return false
@@ -143,16 +148,60 @@ public final class MemoryResultBackend: ResultBackend {
         try withState { state, _ in state.drop(task) }
     }
 
+    /// Tells of each record that is stored of some tasks, from now on.
+    ///
+    /// - Throws: ``CeleriacError`` `.closed`.
+    public func listen(
+        to tasks: [TaskID],
+        within timeout: Duration,
+        onEvent: @escaping @Sendable (ResultEvent) -> Void
+    ) async throws(CeleriacError) -> any ResultListening {
+        let id = try withState { state, _ in
+            state.lastWaiter += 1
+            for task in tasks { state.listeners[task, default: [:]][state.lastWaiter] = onEvent }
+            return state.lastWaiter
+        }
+        return Listening(self, id, tasks)
+    }
+
+    /// Tasks that somebody listens to.
+    package var listenedCount: Int { state.withLock { $0.listeners.count } }
+
+    private final class Listening: ResultListening {
+        private let backend: MemoryResultBackend
+        private let id: UInt64
+        private let tasks: [TaskID]
+
+        init(_ backend: MemoryResultBackend, _ id: UInt64, _ tasks: [TaskID]) {
+            self.backend = backend
+            self.id = id
+            self.tasks = tasks
+        }
+
+        deinit {
+            for task in tasks { leave(task) }
+        }
+
+        func leave(_ task: TaskID) {
+            backend.state.withLock { state in
+                guard state.listeners[task]?.removeValue(forKey: id) != nil else { return }
+                if state.listeners[task]?.isEmpty == true { state.listeners[task] = nil }
+            }
+        }
+    }
+
     /// Forgets all records; waits in progress end with `.closed`.
     public func close() async {
         alarm.cancel()
-        let waiters = state.withLock { state in
+        let (waiters, listeners) = state.withLock { state in
             let waiters = Array(state.waiters.values)
+            let listeners = state.listeners.values.flatMap(\.values)
             state = State()
             state.isClosed = true
-            return waiters
+            return (waiters, listeners)
         }
         for waiter in waiters { waiter.continuation.resume(returning: .closed) }
+        for listener in listeners { listener(.closed) }
     }
 
     private static var closed: CeleriacError { CeleriacError(.closed, "the result backend in memory was closed") }

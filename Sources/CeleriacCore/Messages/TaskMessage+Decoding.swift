@@ -69,7 +69,8 @@ extension TaskMessage {
         case "stamps": stamps = value
         case "compression": compression = value.string
         // The broker's own entries must not travel on with a retry (wire document §1.2).
-        case "x-death": break
+        // The broker's, of this message alone: a retry or a parked call must not carry them on.
+        case "x-death", "x-delivery-count", "x-acquired-count": break
         case let name where name.hasPrefix("x-first-death-") || name.hasPrefix("x-last-death-"): break
         default: headers.append(header.name, value)
         }

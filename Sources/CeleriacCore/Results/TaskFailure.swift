@@ -69,6 +69,29 @@ extension TaskFailure {
         module: "billiard.exceptions"
     )
 
+    /// The task returned a value that has no JSON form.
+    public static func unencodable(_ text: String) -> TaskFailure {
+        TaskFailure(type: "EncodeError", arguments: [.string(text)], module: "kombu.exceptions")
+    }
+
+    /// The task returned more than ``Configuration/maximumResultSize``.
+    public static func resultTooLarge(octets: Int, limit: Int) -> TaskFailure {
+        TaskFailure(
+            type: "ResultTooLarge",
+            arguments: [.string("the result takes \(octets) octets; the limit is \(limit)")],
+            module: "swift"
+        )
+    }
+
+    /// The failure without its traceback and with a message of so many characters at most.
+    package func shortened(to limit: Int) -> TaskFailure {
+        TaskFailure(
+            type: String(type.prefix(limit)),
+            arguments: [.string(String(message.prefix(limit)))],
+            module: module
+        )
+    }
+
     /// The task asked to be rejected.
     public static func rejected(_ reason: String) -> TaskFailure {
         TaskFailure(type: "Reject", arguments: [.string(reason), false], module: "celery.exceptions")

@@ -14,8 +14,15 @@ public struct TaskRecord: Sendable, Hashable {
     public let group: String?
     /// The task that published it.
     public let parent: TaskID?
+    /// The tasks that it published while running; for a group its members.
+    public let children: [TaskID]
     /// The whole document: JSON, as stored.
     package let document: [UInt8]
+    /// The run that writes it; kept beside the document, where Celery does not look.
+    package var attempt = Attempt.first
+    /// Whether any later run may replace the record, an older one by its numbers too: a dead letter that is published
+    /// again begins to count anew.
+    package var isOpen = false
 
     /// Reads a stored document.
     ///
@@ -29,6 +36,7 @@ public struct TaskRecord: Sendable, Hashable {
             dateDone = fields.date_done.flatMap(WireTime.date(from:))
             group = fields.group_id
             parent = fields.parent_id.map { TaskID($0) }
+            children = Self.tasks(in: fields.children)
             self.document = document
         } catch {
             throw CeleriacError(
@@ -46,9 +54,19 @@ public struct TaskRecord: Sendable, Hashable {
         value: [UInt8],
         at now: Date,
         group: String? = nil,
-        parent: TaskID? = nil
+        parent: TaskID? = nil,
+        children: [TaskID] = []
     ) {
-        self.init(task: task, state: state, result: value, failure: nil, at: now, group: group, parent: parent)
+        self.init(
+            task: task,
+            state: state,
+            result: value,
+            failure: nil,
+            at: now,
+            group: group,
+            parent: parent,
+            children: children
+        )
     }
 
     /// The record of a state whose result is an error.
@@ -58,7 +76,8 @@ public struct TaskRecord: Sendable, Hashable {
         failure: TaskFailure,
         at now: Date,
         group: String? = nil,
-        parent: TaskID? = nil
+        parent: TaskID? = nil,
+        children: [TaskID] = []
     ) {
         var result = JSONObjectWriter(capacity: 128)
         result.add("exc_type", failure.type)
@@ -71,7 +90,8 @@ public struct TaskRecord: Sendable, Hashable {
             failure: failure,
             at: now,
             group: group,
-            parent: parent
+            parent: parent,
+            children: children
         )
     }
 
@@ -82,20 +102,22 @@ public struct TaskRecord: Sendable, Hashable {
         failure: TaskFailure?,
         at now: Date,
         group: String?,
-        parent: TaskID?
+        parent: TaskID?,
+        children: [TaskID]
     ) {
         self.task = task
         self.state = state
         self.failure = failure
         self.group = group
         self.parent = parent
+        self.children = children
         dateDone = state.isFinal ? now : nil
         // The order of the fields is Celery's; `task_id` comes last.
         var document = JSONObjectWriter(capacity: result.count + 256)
         document.add("status", state.rawValue)
         document.add("result", json: result)
         document.add("traceback", failure?.traceback)
-        document.add("children", json: Self.noChildren)
+        document.add("children", json: children.isEmpty ? Self.noChildren : Self.tuples(of: children))
         document.add("date_done", state.isFinal ? WireTime.text(of: now) : nil)
         if let group { document.add("group_id", group) }
         if let parent { document.add("parent_id", parent.rawValue) }
@@ -104,6 +126,24 @@ public struct TaskRecord: Sendable, Hashable {
     }
 
     private static let noChildren = Array("[]".utf8)
+
+    /// Result tuples of single tasks (wire document §3.6).
+    private static func tuples(of tasks: [TaskID]) -> [UInt8] {
+        JSONText.array(
+            tasks.map { task in
+                JSONText.array([JSONText.array([JSONText.string(task.rawValue), JSONText.null]), JSONText.null])
+            }
+        )
+    }
+
+    /// The tasks in a list of result tuples, and for a group its members; anything else is passed over.
+    private static func tasks(in tuples: JSONValue?) -> [TaskID] {
+        (tuples?.array ?? []).flatMap { tuple -> [TaskID] in
+            guard let parts = tuple.array, let task = parts.first?.array?.first?.string else { return [] }
+            guard parts.count > 1, case .array = parts[1] else { return [TaskID(task)] }
+            return Self.tasks(in: parts[1])
+        }
+    }
 
     /// The failure of a task that set an error state itself, with anything as its result.
     private static func unusualFailure(_ document: [UInt8], _ traceback: String?) throws -> TaskFailure {
@@ -116,16 +156,19 @@ public struct TaskRecord: Sendable, Hashable {
         )
     }
 
-    /// Whether this record, being stored, is to stay when another one arrives: a success always, any other end unless the
-    /// other is an end too.
+    /// The run that a backend notes with the record.
+    package var fence: Attempt { isOpen ? .first : max(attempt, .first) }
+
+    /// Whether this record, being stored, is to stay when another one arrives: a success always, any record of a newer
+    /// run, and an end unless the other is an end too.
     package func outlasts(_ other: TaskRecord) -> Bool {
-        state == .success || (state.isFinal && !other.state.isFinal)
+        state == .success || fence > other.attempt || (state.isFinal && !other.state.isFinal)
     }
 
-    /// The task's value.
+    /// The record's result: the task's value, or what it told of itself in a state of its own.
     ///
     /// - Throws: ``CeleriacError`` `.undecodable` if it is not of that type.
-    package func value<Value: Decodable>(as type: Value.Type) throws(CeleriacError) -> Value {
+    public func value<Value: Decodable>(as type: Value.Type) throws(CeleriacError) -> Value {
         do {
             return try PayloadCoding.decode(ValueOnly<Value>.self, from: document).result
         } catch {
@@ -135,6 +178,14 @@ public struct TaskRecord: Sendable, Hashable {
                 underlying: error
             )
         }
+    }
+
+    /// The value of a task that has ended; throws its failure.
+    func outcome<Value: Decodable>() throws -> Value {
+        guard state == .success else {
+            throw failure ?? TaskFailure(type: "TaskFailure", arguments: [.string("ended as \(state)")], module: nil)
+        }
+        return try value(as: Value.self)
     }
 
     private struct ValueOnly<Value: Decodable>: Decodable {
@@ -154,6 +205,7 @@ public struct TaskRecord: Sendable, Hashable {
         let date_done: String?
         let group_id: String?
         let parent_id: String?
+        let children: JSONValue?
         let task_id: String
 
         var failure: TaskFailure? {

@@ -40,7 +40,7 @@ public struct StructTaskDefinition<Payload: StructTask>: Sendable {
                 type: "(\(Payload.self)) -> \(Payload.Output.self)"
             ) { context, body in
                 let call = try TaskRegistration.decode(KeywordBody<Payload>.self, from: body, parameters: [])
-                return try PayloadCoding.encode(try await call.payload.run(context: context))
+                return try TaskRegistration.encode(try await call.payload.run(context: context))
             }
         )
     }

@@ -1,4 +1,5 @@
 public import FoundationEssentials
+internal import Synchronization
 
 /// What a running task knows of its own call.
 public struct TaskContext: Sendable {
@@ -12,20 +13,64 @@ public struct TaskContext: Sendable {
         let isRedelivered: Bool
         let deadline: Date?
         let logger: TaskLogger
+        let run: Attempt
+        let reporter: (any StateReporter)?
+        let children = Mutex<[TaskID]>([])
 
-        init(message: TaskMessage, queue: QueueName, isRedelivered: Bool, deadline: Date?, logger: TaskLogger) {
+        init(
+            _ message: TaskMessage,
+            _ queue: QueueName,
+            isRedelivered: Bool,
+            deadline: Date?,
+            logger: TaskLogger,
+            run: Attempt,
+            reporter: (any StateReporter)?
+        ) {
             self.message = message
             self.queue = queue
             self.isRedelivered = isRedelivered
             self.deadline = deadline
             self.logger = logger
+            self.run = run
+            self.reporter = reporter
         }
     }
 
     private let call: Call
 
-    package init(message: TaskMessage, queue: QueueName, isRedelivered: Bool, deadline: Date?, logger: TaskLogger) {
-        call = Call(message: message, queue: queue, isRedelivered: isRedelivered, deadline: deadline, logger: logger)
+    package init(
+        message: TaskMessage,
+        queue: QueueName,
+        isRedelivered: Bool,
+        deadline: Date?,
+        logger: TaskLogger,
+        run: Attempt = .first,
+        reporter: (any StateReporter)? = nil
+    ) {
+        call = Call(
+            message,
+            queue,
+            isRedelivered: isRedelivered,
+            deadline: deadline,
+            logger: logger,
+            run: run,
+            reporter: reporter
+        )
+    }
+
+    package var message: TaskMessage { call.message }
+    /// Which run of the message this is.
+    package var run: Attempt { call.run }
+    /// The tasks published by the running one so far.
+    package var childIDs: [TaskID] { call.children.withLock { $0 } }
+
+    /// More children than these are not recorded: the record would grow without bound.
+    package static let maximumChildren = 10_000
+
+    package func note(child: TaskID) {
+        call.children.withLock { children in
+            if children.count < Self.maximumChildren { children.append(child) }
+        }
     }
 
     /// The call's id.
@@ -54,4 +99,64 @@ public struct TaskContext: Sendable {
     public var logger: TaskLogger {
         call.logger.with(("task", name.rawValue), ("id", id.rawValue), ("attempt", String(attempt)))
     }
+}
+
+extension TaskContext {
+    /// Tells how far the task is: its state is ``TaskState/progress`` until it tells another, or ends.
+    ///
+    /// - Throws: ``CeleriacError``; see ``update(state:meta:)``.
+    public func report(progress: TaskProgress) async throws(CeleriacError) {
+        try await update(state: .progress, meta: progress)
+    }
+
+    /// Puts the task into a state of its own, for ``TaskHandle/state()`` and Python's `AsyncResult.state`.
+    ///
+    /// Each call is a write and an announcement in the result backend, so a task with many small steps should tell every
+    /// so many. Nothing is written if the call's result is ignored, or once a later run has written.
+    ///
+    /// - Parameters:
+    ///   - state: A word of the task's own, or ``TaskState/progress`` or ``TaskState/started``.
+    ///   - meta: What there is to know; Python's `AsyncResult.info`.
+    /// - Throws: ``CeleriacError``: `.invalidPayload` for a state that is not a task's to set, or what has no JSON form;
+    ///   `.tooLarge` beyond ``Configuration/maximumResultSize``; else the backend's. Most tasks will go on: `try?`.
+    public func update<Meta: Encodable & Sendable>(state: TaskState, meta: Meta) async throws(CeleriacError) {
+        guard state.isOnTheWay else {
+            throw CeleriacError(.invalidPayload, "a running task cannot say of itself that it is \(state)")
+        }
+        try await call.reporter?.report(state, PayloadCoding.encode(meta), from: self)
+    }
+}
+
+extension TaskContext {
+    /// Has an effect outside at most once for a key, however often the call is retried or delivered again.
+    ///
+    /// ```swift
+    /// try await context.once("charge") { try await bank.charge(order) }
+    /// ```
+    ///
+    /// The key is noted before the effect, in the lock store: after a crash in between, or an error of the effect itself,
+    /// it is not tried again. That is the price of never having it twice.
+    ///
+    /// - Parameters:
+    ///   - key: Names the effect within the call.
+    ///   - lifetime: How long the note is kept; longer than the call may go on being retried.
+    /// - Returns: What the effect came to; `nil` if it was begun before.
+    /// - Throws: The effect's error; ``CeleriacError`` if the key cannot be noted, and then the effect did not begin.
+    public func once<Value>(
+        _ key: String,
+        keptFor lifetime: Duration = .seconds(7 * 86_400),
+        _ effect: () async throws -> Value
+    ) async throws -> Value? {
+        if let reporter = call.reporter {
+            guard try await reporter.claim("celeriac-once:\(id):\(key)", for: lifetime) else { return nil }
+        }
+        return try await effect()
+    }
+}
+
+/// Stores what running tasks tell of themselves.
+package protocol StateReporter: Sendable {
+    /// Notes a key; `false` if it was noted before.
+    func claim(_ key: String, for lease: Duration) async throws(CeleriacError) -> Bool
+    func report(_ state: TaskState, _ meta: [UInt8], from context: TaskContext) async throws(CeleriacError)
 }

@@ -34,7 +34,7 @@ public struct TaskDefinition<Output: Codable & Sendable, each Argument: Codable 
                 type: "(\(types.joined(separator: ", "))) -> \(Output.self)"
             ) { context, body in
                 let arguments = try Self.arguments(of: body, parameters)
-                return try PayloadCoding.encode(try await perform(context, repeat each arguments))
+                return try TaskRegistration.encode(try await perform(context, repeat each arguments))
             }
         )
     }

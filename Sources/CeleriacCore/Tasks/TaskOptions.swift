@@ -12,6 +12,8 @@ public struct TaskOptions: Sendable {
     public var expires: Duration?
     /// Whether calls leave no result.
     public var ignoresResult: Bool
+    /// Whether a failure is stored even if results are ignored.
+    public var storesErrorsEvenIfIgnored: Bool
     /// How long results are kept; the application's setting if `nil`.
     public var resultTTL: Duration?
     /// Whether a second call with equal arguments is refused while the first is queued or running.
@@ -27,6 +29,7 @@ public struct TaskOptions: Sendable {
         timeLimit: Duration? = nil,
         expires: Duration? = nil,
         ignoresResult: Bool = false,
+        storesErrorsEvenIfIgnored: Bool = false,
         resultTTL: Duration? = nil,
         unique: UniquePolicy? = nil,
         tracksStarted: Bool = false
@@ -37,6 +40,7 @@ public struct TaskOptions: Sendable {
         self.timeLimit = timeLimit
         self.expires = expires
         self.ignoresResult = ignoresResult
+        self.storesErrorsEvenIfIgnored = storesErrorsEvenIfIgnored
         self.resultTTL = resultTTL
         self.unique = unique
         self.tracksStarted = tracksStarted

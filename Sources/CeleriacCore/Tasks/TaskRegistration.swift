@@ -21,6 +21,17 @@ package struct TaskRegistration: Sendable {
         self.perform = perform
     }
 
+    /// Encodes what a task returned.
+    ///
+    /// Throws ``ResultDefect``, which is no reason to run the task again.
+    static func encode<Output: Encodable>(_ value: Output) throws -> [UInt8] {
+        do {
+            return try PayloadCoding.encode(value)
+        } catch {
+            throw ResultDefect(description: error.message)
+        }
+    }
+
     /// Decodes a body, turning what Foundation says of unreadable JSON into a ``CallDefect``.
     static func decode<Body: Decodable>(_ type: Body.Type, from body: [UInt8], parameters: [String]) throws -> Body {
         do {
@@ -31,6 +42,13 @@ package struct TaskRegistration: Sendable {
             throw CallDefect.malformed("the body cannot be read as JSON: \(error.brief)")
         }
     }
+}
+
+/// A task returned what has no JSON form.
+package struct ResultDefect: Error, CustomStringConvertible {
+    package let description: String
+
+    package init(description: String) { self.description = description }
 }
 
 /// The result of a task that returns nothing; `null` on the wire.

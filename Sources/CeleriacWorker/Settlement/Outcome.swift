@@ -34,6 +34,7 @@ package enum Outcome: Sendable, Equatable {
         case CallDefect.wrongArguments(let text):
             return .deadLetter(.wrongArguments, .wrongArguments("\(message.task): \(text)"))
         case CallDefect.unsupportedFollowUps(let text): return .deadLetter(.unsupported, .malformed(text))
+        case let defect as ResultDefect: return .failure(.unencodable(defect.description))
         case TaskEnding.ignore: return .ignored
         case TaskEnding.reject(let reason): return .deadLetter(.rejected, .rejected(reason))
         case TaskEnding.retry(let pause, let cause):

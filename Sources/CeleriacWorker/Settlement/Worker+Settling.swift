@@ -21,18 +21,19 @@ extension Worker {
         let lock = UniqueLock(headers: message.headers)
         let wantsResult = wantsResult(message, of: task)
         let ttl = task.options.resultTTL ?? settings.resultTTL
+        let attempt = context.run
         switch outcome {
         case .success(let value):
             if wantsResult {
-                let record = record(of: message, .success, value: value)
+                let record = record(of: message, attempt, .success, value: value, children: context.childIDs)
                 guard await store(record, ttl: ttl, drivers) else { return await giveBackLater(delivery, message.id) }
             }
             await release(lock, of: message.id, drivers)
             delivery.acknowledge()
             emit(.succeeded(context, runtime: runtime))
         case .failure(let failure):
-            if wantsResult {
-                let record = record(of: message, .failure, failure)
+            if wantsResult || task.options.storesErrorsEvenIfIgnored {
+                let record = record(of: message, attempt, .failure, failure, children: context.childIDs)
                 guard await store(record, ttl: ttl, drivers) else { return await giveBackLater(delivery, message.id) }
             }
             await release(lock, of: message.id, drivers)
@@ -80,7 +81,7 @@ extension Worker {
             return await giveBackLater(delivery, message.id)
         }
         // The next run is queued already: giving the message back for want of this record would queue it once more.
-        if let ttl { _ = await store(record(of: next, .retry, failure), ttl: ttl, drivers) }
+        if let ttl { _ = await store(record(of: next, context.run, .retry, failure), ttl: ttl, drivers) }
         delivery.acknowledge()
         emit(.retried(context, failure, after: delay))
         logger.notice("task will be retried", metadata: describe(message, failure) + [("after", "\(delay)")])
@@ -103,13 +104,31 @@ extension Worker {
         guard let task = tasks[message.task] else { return delivery.giveBack() }  // admission has checked it
         if wantsResult(message, of: task) {
             let ttl = task.options.resultTTL ?? settings.resultTTL
-            guard await store(record(of: message, .revoked, .expired), ttl: ttl, drivers) else {
+            let record = record(of: message, delivery.attempt(retries: message.retries), .revoked, .expired)
+            guard await store(record, ttl: ttl, drivers) else {
                 return await giveBackLater(delivery, message.id)
             }
         }
         await release(UniqueLock(headers: message.headers), of: message.id, drivers)
         delivery.acknowledge()
         emit(.expired(message.id))
+    }
+
+    /// Whether a success of the task is stored; what cannot be said counts as no, so that the task runs.
+    func hasSucceeded(_ id: TaskID, _ drivers: Drivers) async -> Bool {
+        do {
+            return try await drivers.results.record(of: id)?.state == .success
+        } catch {
+            logger.debug("cannot look for an earlier success", metadata: [("error", error.description)])
+            return false
+        }
+    }
+
+    /// Acknowledges what another delivery's run has done already.
+    func skip(_ message: TaskMessage, _ delivery: consuming Delivery, _ drivers: Drivers) async {
+        await release(UniqueLock(headers: message.headers), of: message.id, drivers)
+        delivery.acknowledge()
+        emit(.skipped(message.id))
     }
 
     /// Keeps a message that can never run, with the reason, and records the failure under its id if it has one.
@@ -137,7 +156,9 @@ extension Worker {
         }
         if let id {
             // Recorded whatever the message says of results: a call that cannot run must not look pending for ever.
-            let record = TaskRecord(task: id, state: .failure, failure: failure, at: time.now)
+            var record = TaskRecord(task: id, state: .failure, failure: fitting(failure), at: time.now)
+            record.attempt = delivery.attempt(retries: delivery.message.headers["retries"]?.int ?? 0)
+            record.isOpen = true
             guard await store(record, ttl: settings.resultTTL, drivers) else {
                 return await giveBackLater(delivery, id)
             }
@@ -202,13 +223,19 @@ extension Worker {
     }
 
     /// Best effort: that a task runs is worth knowing, not worth failing for.
-    func storeStarted(_ message: TaskMessage, of task: TaskRegistration, _ drivers: Drivers) async {
+    func storeStarted(
+        _ message: TaskMessage,
+        _ attempt: Attempt,
+        of task: TaskRegistration,
+        _ drivers: Drivers
+    ) async {
         let value = JSONText.object([
             ("pid", Array(String(getpid()).utf8)), ("hostname", JSONText.string(configuration.nodeName)),
         ])
         let ttl = task.options.resultTTL ?? settings.resultTTL
         do {
-            try await drivers.results.store(record(of: message, .started, value: value), ttl: ttl, within: .seconds(5))
+            let record = record(of: message, attempt, .started, value: value)
+            try await drivers.results.store(record, ttl: ttl, within: .seconds(5))
         } catch {
             logger.debug("cannot record the start of a task", metadata: [("error", error.description)])
         }
@@ -226,29 +253,75 @@ extension Worker {
         }
     }
 
-    private func record(of message: TaskMessage, _ state: TaskState, value: [UInt8]) -> TaskRecord {
-        TaskRecord(
+    private func record(
+        of message: TaskMessage,
+        _ attempt: Attempt,
+        _ state: TaskState,
+        value: [UInt8],
+        children: [TaskID] = []
+    ) -> TaskRecord {
+        var record = TaskRecord(
             task: message.id,
             state: state,
             value: value,
             at: time.now,
             group: message.group,
-            parent: message.parent
+            parent: message.parent,
+            children: children
         )
+        record.attempt = attempt
+        return record
     }
 
-    private func record(of message: TaskMessage, _ state: TaskState, _ failure: TaskFailure) -> TaskRecord {
-        TaskRecord(
+    private func record(
+        of message: TaskMessage,
+        _ attempt: Attempt,
+        _ state: TaskState,
+        _ failure: TaskFailure,
+        children: [TaskID] = []
+    ) -> TaskRecord {
+        var record = TaskRecord(
             task: message.id,
             state: state,
-            failure: failure,
+            failure: fitting(failure),
             at: time.now,
             group: message.group,
-            parent: message.parent
+            parent: message.parent,
+            children: children
         )
+        record.attempt = attempt
+        return record
+    }
+
+    /// A failure that the limit for results lets be stored: an error's text may hold anything.
+    private func fitting(_ failure: TaskFailure) -> TaskFailure {
+        let octets = failure.message.utf8.count + (failure.traceback?.utf8.count ?? 0)
+        return octets <= settings.maximumResultSize ? failure : failure.shortened(to: 1024)
     }
 
     private func describe(_ message: TaskMessage, _ failure: TaskFailure) -> [(String, String)] {
         [("task", message.displayName), ("id", message.id.rawValue), ("error", failure.description)]
+    }
+}
+
+extension Worker: StateReporter {
+    func report(_ state: TaskState, _ meta: [UInt8], from context: TaskContext) async throws(CeleriacError) {
+        guard let task = tasks[context.name], wantsResult(context.message, of: task) else { return }
+        guard meta.count <= settings.maximumResultSize else {
+            throw CeleriacError(
+                .tooLarge,
+                "what the task tells takes \(meta.count) octets; the limit is \(settings.maximumResultSize)"
+            )
+        }
+        let record = record(of: context.message, context.run, state, value: meta, children: context.childIDs)
+        let ttl = task.options.resultTTL ?? settings.resultTTL
+        try await app.drivers().results.store(record, ttl: ttl, within: configuration.resultTimeout)
+    }
+
+    func claim(_ key: String, for lease: Duration) async throws(CeleriacError) -> Bool {
+        // An owner of its own each time, so that no later run of the call passes for the holder.
+        let outcome = try await app.drivers().locks.acquire(key, owner: TaskID.random().rawValue, lease: lease)
+        if case .acquired = outcome { return true }
+        return false
     }
 }

@@ -17,6 +17,8 @@ final class Mailbox: @unchecked Sendable {
 
     let id: SubscriptionTable.ID
     private let capacity: Int
+    /// Takes the events in place of the mailbox, and nothing at the end.
+    private let sink: (@Sendable (Event?) -> Void)?
     private let waits = Atomic<UInt64>(0)
     private var events = FIFO<Event>()
     private var droppedCount = 0
@@ -24,8 +26,9 @@ final class Mailbox: @unchecked Sendable {
     private var lastCancelled: UInt64 = 0
     private var ending: RedisError?
 
-    init(_ id: SubscriptionTable.ID, capacity: Int) {
+    init(_ id: SubscriptionTable.ID, capacity: Int, sink: (@Sendable (Event?) -> Void)? = nil) {
         self.id = id
+        self.sink = sink
         self.capacity = max(1, capacity)
     }
 
@@ -33,6 +36,7 @@ final class Mailbox: @unchecked Sendable {
     func nextWait() -> UInt64 { waits.add(1, ordering: .relaxed).newValue }
 
     func put(_ event: Event) {
+        if let sink { return sink(event) }
         if let waiter {
             finish(waiter, .success(event))
             return
@@ -81,6 +85,7 @@ final class Mailbox: @unchecked Sendable {
     }
 
     func end(_ error: RedisError) {
+        if ending == nil { sink?(nil) }
         ending = ending ?? error
         if let waiter { finish(waiter, .failure(error)) }
     }

@@ -44,6 +44,27 @@ public actor RedisSubscriber: LoopActor {
         timeout: Duration? = nil
     ) async throws(RedisError) -> RedisSubscription {
         let mailbox = Mailbox(lastID.add(1, ordering: .relaxed).newValue, capacity: buffer)
+        return try await subscribe(to: channel, mailbox, timeout: timeout)
+    }
+
+    /// Begins to listen with a closure in place of a buffer, for those who listen to many channels at once.
+    ///
+    /// - Parameter onEvent: Called on the event loop, with nothing at the subscription's end; must be quick.
+    /// - Throws: ``RedisError``. Cancelling ends the wait and the subscription.
+    package nonisolated func subscribe(
+        to channel: String,
+        timeout: Duration,
+        onEvent: @escaping @Sendable (RedisSubscription.Event?) -> Void
+    ) async throws(RedisError) -> RedisSubscription {
+        let mailbox = Mailbox(lastID.add(1, ordering: .relaxed).newValue, capacity: 1, sink: onEvent)
+        return try await subscribe(to: channel, mailbox, timeout: timeout)
+    }
+
+    private nonisolated func subscribe(
+        to channel: String,
+        _ mailbox: Mailbox,
+        timeout: Duration?
+    ) async throws(RedisError) -> RedisSubscription {
         let request = PendingRequest(
             [],
             expected: 1,

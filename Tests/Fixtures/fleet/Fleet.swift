@@ -29,6 +29,15 @@ struct Fleet: TaskProgram {
         return key
     }
 
+    /// Publishes a call, tells how far it is, and waits until there is a file.
+    static let steps = app.task("fleet.steps", parameters: ["total", "path"]) {
+        (context: TaskContext, total: Int, path: String) async throws -> Int in
+        try await add.delay(total, 1)
+        try await context.report(progress: TaskProgress(current: Double(total - 1), total: Double(total)))
+        while !FileManager.default.fileExists(atPath: path) { try await Task.sleep(for: .milliseconds(20)) }
+        return total
+    }
+
     /// Never ends, unless it is run again.
     static let hold = app.task("fleet.hold", parameters: ["key"]) {
         (context: TaskContext, key: String) async throws -> String in
@@ -69,7 +78,7 @@ struct Fleet: TaskProgram {
     }
 
     static let tasks = Tasks {
-        add; echo; fail; work; hold; flaky; once; tick
+        add; echo; fail; work; steps; hold; flaky; once; tick
     }
 
     static let schedule = Schedule {
