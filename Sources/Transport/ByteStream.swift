@@ -311,6 +311,7 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
         larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: input[..<inputEnd]))
         input.deallocate()
         input = larger
+        if input.count >= Self.busyInput { Allocator.keepFreedMemory() }
     }
 
     // MARK: End
