@@ -75,9 +75,11 @@ for type in classic quorum; do
     small=(--count "$BENCH_AMQP_COUNT" --queue-type "$type")
     add_case "$type-publish" publish --mandatory no "${small[@]}"
     add_case "$type-publish-mandatory" publish --mandatory yes "${small[@]}"
+    add_case "$type-publish-one-caller" publish-one --mandatory yes "${small[@]}"
     add_case "$type-publish-batches" publish-many --mandatory yes "${small[@]}"
     add_case "$type-drain" drain --prefetch 1000 "${small[@]}"
     add_case "$type-publish-64KiB" publish --size 65536 --queue-type "$type" --count "$large"
+    add_case "$type-publish-one-caller-64KiB" publish-one --size 65536 --queue-type "$type" --count "$large"
     add_case "$type-drain-64KiB" drain --prefetch 1000 --size 65536 --queue-type "$type" --count "$large"
 done
 
@@ -88,8 +90,8 @@ amqp_section() {
             read -r name arguments <<<"$case"
             read -ra arguments <<<"$arguments"
             progress "AMQP round $round of $BENCH_ROUNDS: $name"
-            # The C program knows no difference between single publishes and batches: its window is one batch.
-            measure "$BENCH_BARE" "${arguments[0]%-many}" "${arguments[@]:1}" --name "$name"
+            # The C program knows no difference between these: it has one window, which slides.
+            measure "$BENCH_BARE" "${arguments[0]/#publish-*/publish}" "${arguments[@]:1}" --name "$name"
             measure "$BENCH_AMQP" "${arguments[@]}" --name "$name"
         done
     done

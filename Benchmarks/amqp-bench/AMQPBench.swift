@@ -15,6 +15,7 @@ import Glibc
         let bench = AMQPBench(settings: settings, uri: try AMQPURI(url))
         switch settings.measure {
         case "publish": try await bench.publish { try await bench.publishByTasks(on: $0) }
+        case "publish-one": try await bench.publish { try await bench.publishAtOnce(on: $0) }
         case "publish-many": try await bench.publish { try await bench.publishByBatches(on: $0) }
         case "transactions": try await bench.publish { try await bench.publishInTransactions(on: $0) }
         case "drain": try await bench.drain()
@@ -115,6 +116,12 @@ import Glibc
             }
             try await group.waitForAll()
         }
+    }
+
+    /// One call with all messages, which slides through the window like the loop of the C program.
+    private func publishAtOnce(on channel: AMQPChannel) async throws {
+        let messages = Array(repeating: settings.message, count: settings.count)
+        for result in await channel.publish(messages) { try result.get() }
     }
 
     /// Four tasks, each awaiting the confirmations of a quarter of the window together.

@@ -13,7 +13,7 @@ struct Settings {
     var queueType = "classic"
 
     static let usage = """
-        usage: amqp-bench publish|publish-many|transactions|drain|memory --count N [--name NAME] [--size OCTETS] [--window W]
+        usage: amqp-bench publish|publish-one|publish-many|transactions|drain|memory --count N [--name NAME] [--size OCTETS] [--window W]
                           [--prefetch P] [--mandatory yes|no] [--queue-type classic|quorum]
         """
 

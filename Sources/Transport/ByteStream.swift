@@ -66,6 +66,9 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
     private static let chunkSize = 64 << 10
     /// What the input buffer grows to on a busy stream, whose owner takes all of it.
     private static let busyInput = 512 << 10
+    /// Freed memory that stays with a process that has a busy stream: large messages come and go, and the kernel would
+    /// clear each page before it lends it again, which costs half as much as receiving them.
+    private static let keptMemory = 16 << 20
 
     /// Takes over a connected, non-blocking descriptor.
     package init(descriptor: Int32, peer: String, on loop: EventLoop, limits: Limits = Limits()) {
@@ -311,6 +314,7 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
         larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: input[..<inputEnd]))
         input.deallocate()
         input = larger
+        if input.count == Self.busyInput { celeriac_keep_freed_memory(Self.keptMemory / 2) }
     }
 
     // MARK: End

@@ -30,8 +30,8 @@ extension AMQPChannel {
     /// Has the broker put publishes and settlements of this channel into effect only with ``commit()``.
     ///
     /// Publish with ``publishUnconfirmed(_:timeout:)``; ``publish(_:timeout:)->()`` fails with `.channelMode`, as a
-    /// channel either confirms or is transactional. Each commit waits for the broker's disk: confirmations give the
-    /// same safety for a small part of the time.
+    /// channel either confirms or is transactional. Each commit waits for the broker's disk, one after the other, so
+    /// commit many at once; confirmations give a message the same safety, and nothing stands still for them.
     ///
     /// - Throws: ``AMQPError``: `.channelMode` on a channel that confirms.
     /// - SeeAlso: AMQP 0-9-1 `tx.select`.

@@ -28,19 +28,12 @@ extension AMQPChannel {
     public func publish(_ messages: [AMQPMessage], timeout: Duration? = nil) async -> [Result<Void, AMQPError>] {
         guard !messages.isEmpty else { return [] }
         let deadline = ContinuousClock.now + (timeout ?? connection.options.publishTimeout)
-        let batch = PublishBatch(count: messages.count)
-        var operations: [PublishOperation] = []
-        operations.reserveCapacity(messages.count)
-        for (index, message) in messages.enumerated() {
-            let ticket = PublishTicket(completion: .part(of: batch, index: index), deadline: deadline)
-            if let error = tooLarge(message) {
-                ticket.finish(.failure(error))
-            } else {
-                operations.append(PublishOperation(message, ticket))
-            }
+        let batch = PublishBatch(messages, deadline: deadline)
+        for index in messages.indices {
+            if let error = tooLarge(messages[index].body) { batch.finish(index, .failure(error)) }
         }
         do throws(AMQPError) {
-            if try mailbox.publish(operations) { wake() }
+            if try mailbox.publish(.batch(batch)) { wake() }
         } catch {
             return batch.results(otherwise: error)
         }
@@ -57,20 +50,16 @@ extension AMQPChannel {
         timeout: Duration?,
         endsWhenSent: Bool
     ) throws(AMQPError) -> Waiter<Void> {
-        if let error = tooLarge(message) { throw error }
-        let waiter = Waiter<Void>()
-        let ticket = PublishTicket(
-            completion: .one(waiter),
-            deadline: .now + (timeout ?? connection.options.publishTimeout)
-        )
-        let operation = PublishOperation(message, ticket, endsWhenSent: endsWhenSent)
-        if try mailbox.publish(CollectionOfOne(operation)) { wake() }
-        return waiter
+        if let error = tooLarge(message.body) { throw error }
+        let deadline = ContinuousClock.now + (timeout ?? connection.options.publishTimeout)
+        let call = PublishCall(message, deadline: deadline, endsWhenSent: endsWhenSent)
+        if try mailbox.publish(.one(call)) { wake() }
+        return call.waiter
     }
 
-    private func tooLarge(_ message: AMQPMessage) -> AMQPError? {
+    private func tooLarge(_ body: [UInt8]) -> AMQPError? {
         let limit = connection.options.maximumPublishSize
-        guard message.body.count > limit else { return nil }
-        return AMQPError(.bodyTooLarge, "a body of \(message.body.count) octets exceeds the limit of \(limit)")
+        guard body.count > limit else { return nil }
+        return AMQPError(.bodyTooLarge, "a body of \(body.count) octets exceeds the limit of \(limit)")
     }
 }

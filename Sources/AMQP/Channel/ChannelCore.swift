@@ -55,7 +55,7 @@ final class ChannelCore {
     /// Calls of `basic.recover` that are unanswered; settlements wait until then, and are void.
     var recoveries = 0
     /// Publishes that wait for room in the window, for the stream or for the broker.
-    var waiting = RingBuffer<PublishOperation>()
+    var waiting = PublishQueue()
     /// The body being sent; nothing else may leave on this channel before its end.
     var unsent: UnsentBody?
     /// Methods that wait for the end of the body, encoded.

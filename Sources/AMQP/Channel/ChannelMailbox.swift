@@ -6,7 +6,7 @@ internal import Synchronization
 /// along, in the same write. Acknowledgements wake it only in number while it is going to look by itself.
 final class ChannelMailbox: Sendable {
     struct Contents: Sendable {
-        var publishes: [PublishOperation] = []
+        var publishes: [PublishSubmission] = []
         var settlements: [(tag: UInt64, settlement: AckCoalescer.Settlement)] = []
     }
 
@@ -40,10 +40,10 @@ final class ChannelMailbox: Sendable {
 
     /// - Returns: Whether the caller must wake the loop.
     /// - Throws: The reason for which the channel is closed.
-    func publish(_ operations: some Sequence<PublishOperation>) throws(AMQPError) -> Bool {
+    func publish(_ submission: PublishSubmission) throws(AMQPError) -> Bool {
         let result: Result<Bool, AMQPError> = state.withLock { state in
             if let closed = state.closed { return .failure(closed.publishing(wasSent: false)) }
-            state.contents.publishes.append(contentsOf: operations)
+            state.contents.publishes.append(submission)
             return .success(state.mustSchedule())
         }
         return try result.get()

@@ -2,18 +2,107 @@ internal import Synchronization
 
 /// A message on its way to the wire and until it is confirmed, and who hears what became of it.
 ///
-/// It keeps the message, which its caller holds as well while it waits: a message that comes back has no number, and is
-/// recognised by comparing.
-final class PublishOperation: Sendable {
-    let message: AMQPMessage
-    let ticket: PublishTicket
-    /// Whether the caller is content with the message having been written.
-    let endsWhenSent: Bool
+/// It leads to the message, which its caller holds as well while it waits: a message that comes back has no number, and
+/// is recognised by comparing.
+enum PublishOperation: Sendable {
+    case one(PublishCall)
+    /// One of several, by its place among them: it costs no allocation.
+    case part(of: PublishBatch, index: Int)
 
-    init(_ message: AMQPMessage, _ ticket: PublishTicket, endsWhenSent: Bool = false) {
+    var message: AMQPMessage {
+        switch self {
+        case .one(let call): call.message
+        case .part(let batch, let index): batch.messages[index]
+        }
+    }
+
+    var deadline: ContinuousClock.Instant {
+        switch self {
+        case .one(let call): call.deadline
+        case .part(let batch, _): batch.deadline
+        }
+    }
+
+    /// Whether the caller is content with the message having been written.
+    var endsWhenSent: Bool {
+        switch self {
+        case .one(let call): call.endsWhenSent
+        case .part: false
+        }
+    }
+
+    var isFinished: Bool {
+        switch self {
+        case .one(let call): call.waiter.isFinished
+        case .part(let batch, let index): batch.isFinished(index)
+        }
+    }
+
+    func finish(_ result: Result<Void, AMQPError>) {
+        switch self {
+        case .one(let call): call.waiter.finish(result)
+        case .part(let batch, let index): batch.finish(index, result)
+        }
+    }
+}
+
+/// A publish that is awaited by itself.
+final class PublishCall: Sendable {
+    let message: AMQPMessage
+    let deadline: ContinuousClock.Instant
+    let endsWhenSent: Bool
+    let waiter = Waiter<Void>()
+
+    init(_ message: AMQPMessage, deadline: ContinuousClock.Instant, endsWhenSent: Bool) {
         self.message = message
-        self.ticket = ticket
+        self.deadline = deadline
         self.endsWhenSent = endsWhenSent
+    }
+}
+
+/// Several publishes awaited together.
+final class PublishBatch: Sendable {
+    private struct State: Sendable {
+        var isFinished: [Bool]
+        var missing: Int
+        /// Of those that failed; an error is large and rare.
+        var failures: [Int: AMQPError] = [:]
+    }
+
+    let messages: [AMQPMessage]
+    let deadline: ContinuousClock.Instant
+    private let state: Mutex<State>
+    let waiter = Waiter<Void>()
+
+    init(_ messages: [AMQPMessage], deadline: ContinuousClock.Instant) {
+        self.messages = messages
+        self.deadline = deadline
+        state = Mutex(State(isFinished: Array(repeating: false, count: messages.count), missing: messages.count))
+    }
+
+    func isFinished(_ index: Int) -> Bool {
+        waiter.isFinished || state.withLock { $0.isFinished[index] }
+    }
+
+    func finish(_ index: Int, _ result: Result<Void, AMQPError>) {
+        let isLast = state.withLock { state in
+            guard !state.isFinished[index] else { return false }
+            state.isFinished[index] = true
+            if case .failure(let error) = result { state.failures[index] = error }
+            state.missing -= 1
+            return state.missing == 0
+        }
+        if isLast { waiter.finish(.success(())) }
+    }
+
+    /// What became of each; `otherwise` stands for those that nothing is known of.
+    func results(otherwise: AMQPError) -> [Result<Void, AMQPError>] {
+        state.withLock { state in
+            state.isFinished.indices.map { index in
+                if let error = state.failures[index] { return .failure(error) }
+                return state.isFinished[index] ? .success(()) : .failure(otherwise)
+            }
+        }
     }
 }
 
@@ -42,64 +131,5 @@ extension AMQPMessage {
             else { return false }
         }
         return body == content.body
-    }
-}
-
-/// How a publish is told, and by when.
-struct PublishTicket: Sendable {
-    enum Completion: Sendable {
-        case one(Waiter<Void>)
-        case part(of: PublishBatch, index: Int)
-    }
-
-    let completion: Completion
-    let deadline: ContinuousClock.Instant
-
-    var isFinished: Bool {
-        switch completion {
-        case .one(let waiter): waiter.isFinished
-        case .part(let batch, let index): batch.isFinished(index)
-        }
-    }
-
-    func finish(_ result: Result<Void, AMQPError>) {
-        switch completion {
-        case .one(let waiter): waiter.finish(result)
-        case .part(let batch, let index): batch.finish(index, result)
-        }
-    }
-}
-
-/// Several publishes awaited together.
-final class PublishBatch: Sendable {
-    private struct State: Sendable {
-        var results: [Result<Void, AMQPError>?]
-        var missing: Int
-    }
-
-    private let state: Mutex<State>
-    let waiter = Waiter<Void>()
-
-    init(count: Int) {
-        state = Mutex(State(results: Array(repeating: nil, count: count), missing: count))
-    }
-
-    func isFinished(_ index: Int) -> Bool {
-        waiter.isFinished || state.withLock { $0.results[index] != nil }
-    }
-
-    func finish(_ index: Int, _ result: Result<Void, AMQPError>) {
-        let isLast = state.withLock { state in
-            guard state.results[index] == nil else { return false }
-            state.results[index] = result
-            state.missing -= 1
-            return state.missing == 0
-        }
-        if isLast { waiter.finish(.success(())) }
-    }
-
-    /// What became of each; `otherwise` stands for those that nothing is known of.
-    func results(otherwise: AMQPError) -> [Result<Void, AMQPError>] {
-        state.withLock { $0.results.map { $0 ?? .failure(otherwise) } }
     }
 }

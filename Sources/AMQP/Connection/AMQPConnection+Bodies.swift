@@ -5,7 +5,7 @@ struct UnsentBody {
     let octets: [UInt8]
     var offset = 0
     /// Told once the last frame has been written; for publishes that wait for no more.
-    let ticket: PublishTicket?
+    let operation: PublishOperation?
 }
 
 /// Bodies of several frames leave a frame at a time, in turn with what other channels have to send: else a small
@@ -28,7 +28,7 @@ extension AMQPConnection {
         core.unsent?.offset = end
         guard end == body.octets.count else { return }
         endBody(core)
-        body.ticket?.finish(.success(()))
+        body.operation?.finish(.success(()))
         guard !core.deferred.isEmpty else { return }
         stream.write(core.deferred)
         core.deferred = []

@@ -158,7 +158,7 @@ extension AMQPConnection {
 
     /// Fails what runs on a channel that is gone.
     private func fail(_ core: ChannelCore, _ error: AMQPError) {
-        let unfinished = core.unsent?.ticket
+        let unfinished = core.unsent?.operation
         completeBody(core)
         // Publishes that came in just now fail like those before them; settlements find their delivery given back.
         let left = core.mailbox.close(error)
@@ -169,9 +169,10 @@ extension AMQPConnection {
         core.consumers = [:]
         let unsent = error.publishing(wasSent: false)
         unfinished?.finish(.failure(unsent))
-        for operation in core.waiting.removeAll() + left.publishes { operation.ticket.finish(.failure(unsent)) }
+        for submission in left.publishes { core.waiting.append(submission) }
+        for operation in core.waiting.removeAll() { operation.finish(.failure(unsent)) }
         let lost = error.publishing(wasSent: true)
-        for operation in core.confirms?.abandonAll() ?? [] { operation.ticket.finish(.failure(lost)) }
+        for operation in core.confirms?.abandonAll() ?? [] { operation.finish(.failure(lost)) }
         if let sweep = core.sweep { loop.cancel(sweep.timer) }
         core.sweep = nil
         if let timer = core.settlementTimer { loop.cancel(timer) }

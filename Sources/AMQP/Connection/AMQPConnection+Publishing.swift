@@ -7,9 +7,9 @@ extension AMQPConnection {
         for (tag, settlement) in core.taken.settlements { _ = core.acks.settle(tag, as: settlement) }
         if !core.taken.settlements.isEmpty { flushAcknowledgements(core) }
         guard !core.taken.publishes.isEmpty else { return }
-        for operation in core.taken.publishes {
-            core.waiting.append(operation)
-            armSweep(core, operation.ticket.deadline)
+        for submission in core.taken.publishes {
+            core.waiting.append(submission)
+            armSweep(core, submission.deadline)
         }
         core.taken.publishes.removeAll(keepingCapacity: true)
         pump(core)
@@ -34,7 +34,7 @@ extension AMQPConnection {
             let operation = core.waiting.popFirst()
         else { return false }
         // A caller whose task was cancelled, or whose deadline passed, wants nothing sent.
-        if !operation.ticket.isFinished { publish(operation, on: core) }
+        if !operation.isFinished { publish(operation, on: core) }
         return true
     }
 
@@ -42,7 +42,7 @@ extension AMQPConnection {
         if core.confirms == nil, !operation.endsWhenSent {
             guard !core.isTransactional else {
                 let error = AMQPError.mode("is transactional: publish unconfirmed, then commit", core.number)
-                return operation.ticket.finish(.failure(error))
+                return operation.finish(.failure(error))
             }
             begin(.confirmSelect(.init()), nil, on: core)
             core.confirms = ConfirmTracker()
@@ -51,10 +51,10 @@ extension AMQPConnection {
             try write(operation, on: core)
         } catch {
             let text = "cannot publish to exchange \"\(operation.message.exchange)\": \(error)"
-            return operation.ticket.finish(.failure(AMQPError(.invalidArgument, text, underlying: error)))
+            return operation.finish(.failure(AMQPError(.invalidArgument, text, underlying: error)))
         }
         _ = core.confirms?.published(operation)
-        if operation.endsWhenSent, core.unsent == nil { operation.ticket.finish(.success(())) }
+        if operation.endsWhenSent, core.unsent == nil { operation.finish(.success(())) }
     }
 
     private func write(_ operation: PublishOperation, on core: ChannelCore) throws(FrameError) {
@@ -71,7 +71,7 @@ extension AMQPConnection {
                 try core.publishEncoder.encode(message, maximumFrameSize: limit, into: &output)
                 guard !body.isEmpty else { return }
                 if fitsOneWrite {
-                    FrameEncoder.body(body[...], channel: channel, into: &output)
+                    FrameEncoder.body(body, channel: channel, into: &output)
                 } else if body.count <= slice {
                     FrameEncoder.bodyStart(octets: body.count, channel: channel, into: &output)
                 }
@@ -87,7 +87,7 @@ extension AMQPConnection {
             stream.write(body)
             stream.write { $0.append(FrameDecoder.endOctet) }
         } else {
-            begin(UnsentBody(octets: body, ticket: operation.endsWhenSent ? operation.ticket : nil), on: core)
+            begin(UnsentBody(octets: body, operation: operation.endsWhenSent ? operation : nil), on: core)
         }
     }
 
@@ -96,12 +96,11 @@ extension AMQPConnection {
         guard core.confirms != nil else { throw .unknownConfirmation(tag) }
         try core.confirms?.confirmed(upTo: tag, multiple: multiple, isNack: isNack, into: &core.settled)
         for settled in core.settled {
-            let ticket = settled.id.ticket
             switch settled.outcome {
-            case .confirmed: ticket.finish(.success(()))
-            case .nacked: ticket.finish(.failure(AMQPError(.nacked, "the broker refused the message (nack)")))
+            case .confirmed: settled.id.finish(.success(()))
+            case .nacked: settled.id.finish(.failure(AMQPError(.nacked, "the broker refused the message (nack)")))
             case .returned(let code, let text):
-                ticket.finish(.failure(AMQPError(returned: settled.id.message, code, text)))
+                settled.id.finish(.failure(AMQPError(returned: settled.id.message, code, text)))
             }
         }
         pump(core)
@@ -128,25 +127,18 @@ extension AMQPConnection {
 
     private func sweep(_ core: ChannelCore) {
         let now = ContinuousClock.now
-        var next: ContinuousClock.Instant?
-        for operation in core.waiting.removeAll() {
-            if operation.ticket.deadline <= now {
-                operation.ticket.finish(.failure(unsentTimeout))
-            } else {
-                core.waiting.append(operation)
-                next = min(next ?? operation.ticket.deadline, operation.ticket.deadline)
-            }
-        }
+        for operation in core.waiting.removeExpired(now: now) { operation.finish(.failure(unsentTimeout)) }
+        var next = core.waiting.earliestDeadline
         let timeout = AMQPError(
             .timedOut,
             "\(stream.peer) did not confirm the message in time; it may have arrived",
             isOutcomeUnknown: true
         )
-        for ticket in (core.confirms?.outstandingIDs ?? []).map(\.ticket) {
-            if ticket.deadline <= now {
-                ticket.finish(.failure(timeout))
+        for operation in core.confirms?.outstandingIDs ?? [] {
+            if operation.deadline <= now {
+                operation.finish(.failure(timeout))
             } else {
-                next = min(next ?? ticket.deadline, ticket.deadline)
+                next = min(next ?? operation.deadline, operation.deadline)
             }
         }
         if let next { armSweep(core, next) }

@@ -190,7 +190,7 @@ extension BasicProperties {
         resembling previous: BasicProperties = BasicProperties()
     ) throws(FrameError) {
         let octets = try cursor.octets(cursor.remaining)
-        if case .encoded(let before) = previous.storage, before.count == octets.count, octets.elementsEqual(before) {
+        if case .encoded(let before) = previous.storage, octets.hasSameOctets(as: before) {
             storage = previous.storage
             return
         }

@@ -5,7 +5,7 @@ package struct DeliverDecoder: Sendable {
         var text = ""
 
         mutating func text(of octets: UnsafeRawBufferPointer) -> String {
-            if octets.count != self.octets.count || !octets.elementsEqual(self.octets) {
+            if !octets.hasSameOctets(as: self.octets) {
                 self.octets = Array(octets)
                 text = ShortString.decode(octets)
             }

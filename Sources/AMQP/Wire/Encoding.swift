@@ -42,6 +42,11 @@ extension [UInt8] {
         patchLength(UInt32(truncatingIfNeeded: count - start - 4), at: start)
     }
 
+    /// Replaces eight octets.
+    mutating func patch(_ value: UInt64, at offset: Int) {
+        withUnsafeMutableBytes { $0.storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt64.self) }
+    }
+
     mutating func patchLength(_ length: UInt32, at offset: Int) {
         self[offset] = UInt8(truncatingIfNeeded: length >> 24)
         self[offset + 1] = UInt8(truncatingIfNeeded: length >> 16)

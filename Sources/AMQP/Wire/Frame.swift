@@ -104,9 +104,18 @@ package enum FrameEncoder {
     }
 
     package static func bodyStart(octets: Int, channel: UInt16, into output: inout [UInt8]) {
-        output.append(FrameType.body.rawValue)
-        output.appendInteger(channel)
-        output.appendInteger(UInt32(truncatingIfNeeded: octets))
+        // Type, channel and size as one integer, of which the last octet is not needed.
+        let start = UInt64(FrameType.body.rawValue) << 56 | UInt64(channel) << 40
+        let size = UInt64(UInt32(truncatingIfNeeded: octets)) << 8
+        Swift.withUnsafeBytes(of: (start | size).bigEndian) {
+            output.append(contentsOf: UnsafeRawBufferPointer(rebasing: $0[..<7]))
+        }
+    }
+
+    package static func body(_ octets: [UInt8], channel: UInt16, into output: inout [UInt8]) {
+        bodyStart(octets: octets.count, channel: channel, into: &output)
+        output += octets
+        output.append(FrameDecoder.endOctet)
     }
 
     package static func body(_ octets: ArraySlice<UInt8>, channel: UInt16, into output: inout [UInt8]) {

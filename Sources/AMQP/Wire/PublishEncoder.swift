@@ -8,9 +8,12 @@ package struct PublishEncoder: Sendable {
 
     /// Those of the last message: holding them keeps a change from passing for the same.
     private var properties = BasicProperties()
-    /// Their octets, once they have come twice in a row.
-    private var list: [UInt8] = []
+    /// Both frames, once all but the size of the body has come twice in a row; empty else.
+    private var frames: [UInt8] = []
     private let channel: UInt16
+
+    /// Where a content header has the size of the body (§4.2.6.1).
+    private static let sizeOffset = 11
 
     package init(channel: UInt16) {
         self.channel = channel
@@ -22,19 +25,41 @@ package struct PublishEncoder: Sendable {
         maximumFrameSize: Int,
         into output: inout [UInt8]
     ) throws(FrameError) {
-        if method.isEmpty || message.isMandatory != isMandatory || !Self.areEqual(message.routingKey, routingKey)
-            || !Self.areEqual(message.exchange, exchange)
-        {
-            try encodeMethod(message)
+        let hasSameMethod =
+            !method.isEmpty && message.isMandatory == isMandatory && message.routingKey.hasSameOctets(as: routingKey)
+            && message.exchange.hasSameOctets(as: exchange)
+        let isRepetition = hasSameMethod && message.properties.isIdentical(to: properties)
+        guard isRepetition else {
+            frames.removeAll(keepingCapacity: true)
+            properties = message.properties
+            if !hasSameMethod { try encodeMethod(message) }
+            output += method
+            return try encodeHeader(message, maximumFrameSize, into: &output)
         }
-        output += method
+        if frames.isEmpty {
+            var encoded = method
+            try encodeHeader(message, maximumFrameSize, into: &encoded)
+            frames = encoded
+        }
+        let size = frames.count - method.count
+        guard size <= maximumFrameSize else { throw .headersTooLarge(octets: size, limit: maximumFrameSize) }
+        let start = output.count
+        output += frames
+        output.patch(UInt64(message.body.count), at: start + method.count + Self.sizeOffset)
+    }
+
+    private func encodeHeader(
+        _ message: AMQPMessage,
+        _ maximumFrameSize: Int,
+        into output: inout [UInt8]
+    ) throws(FrameError) {
         let start = output.count
         output.append(FrameType.header.rawValue)
         output.appendInteger(channel)
         output.appendInteger(UInt32(0))
         output.appendInteger(UInt32(60) << 16)  // class, weight
         output.appendInteger(UInt64(message.body.count))
-        try encodeProperties(message.properties, into: &output)
+        try message.properties.encode(into: &output)
         output.append(FrameDecoder.endOctet)
         let size = output.count - start
         guard size <= maximumFrameSize else { throw .headersTooLarge(octets: size, limit: maximumFrameSize) }
@@ -55,30 +80,5 @@ package struct PublishEncoder: Sendable {
             throw error
         }
         (exchange, routingKey, isMandatory) = (message.exchange, message.routingKey, message.isMandatory)
-    }
-
-    private mutating func encodeProperties(
-        _ properties: BasicProperties,
-        into output: inout [UInt8]
-    ) throws(FrameError) {
-        guard properties.isIdentical(to: self.properties) else {
-            self.properties = properties
-            list.removeAll(keepingCapacity: true)
-            return try properties.encode(into: &output)
-        }
-        if list.isEmpty {
-            do throws(FrameError) {
-                try properties.encode(into: &list)
-            } catch {
-                list.removeAll()
-                throw error
-            }
-        }
-        output += list
-    }
-
-    /// Octet for octet: Swift's `==` takes composed and decomposed letters for equal.
-    private static func areEqual(_ left: String, _ right: String) -> Bool {
-        left.utf8.count == right.utf8.count && left.utf8.elementsEqual(right.utf8)
     }
 }

@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -46,6 +47,15 @@ static inline int celeriac_set_keep_alive(int descriptor, int idle, int interval
     if (setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle) != 0) return -1;
     if (setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval) != 0) return -1;
     return setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+}
+
+/// Has the allocator keep up to twice so many octets of freed memory for the process.
+///
+/// glibc keeps twice as much as the largest mapped block that was ever freed (mallopt(3), dynamic threshold): one is
+/// freed here.
+static inline void celeriac_keep_freed_memory(size_t octets) {
+    void *volatile block = malloc(octets);  // volatile, or the compiler would take both calls for nothing
+    free(block);
 }
 
 /// Milliseconds that written data may stay unacknowledged before the kernel gives the connection up.

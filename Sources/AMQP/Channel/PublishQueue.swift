@@ -1,0 +1,88 @@
+/// What one call leaves to be published.
+enum PublishSubmission: Sendable {
+    case one(PublishCall)
+    case batch(PublishBatch)
+
+    var deadline: ContinuousClock.Instant {
+        switch self {
+        case .one(let call): call.deadline
+        case .batch(let batch): batch.deadline
+        }
+    }
+
+    var count: Int {
+        switch self {
+        case .one: 1
+        case .batch(let batch): batch.messages.count
+        }
+    }
+
+    /// The messages from an index on.
+    func operations(from index: Int = 0) -> [PublishOperation] {
+        switch self {
+        case .one(let call): [.one(call)]
+        case .batch(let batch): (index..<batch.messages.count).map { .part(of: batch, index: $0) }
+        }
+    }
+}
+
+/// Messages that wait to be published, in the order in which they came.
+///
+/// A batch stands here as one entry, however many messages it has.
+struct PublishQueue: Sendable {
+    private var submissions = RingBuffer<PublishSubmission>()
+    /// Of the next message in the first submission.
+    private var nextIndex = 0
+
+    var isEmpty: Bool { submissions.isEmpty }
+
+    mutating func append(_ submission: PublishSubmission) {
+        if submission.count > 0 { submissions.append(submission) }
+    }
+
+    mutating func popFirst() -> PublishOperation? {
+        switch submissions.first {
+        case .none: return nil
+        case .one(let call):
+            _ = submissions.popFirst()
+            return .one(call)
+        case .batch(let batch):
+            defer {
+                nextIndex += 1
+                if nextIndex == batch.messages.count {
+                    _ = submissions.popFirst()
+                    nextIndex = 0
+                }
+            }
+            return .part(of: batch, index: nextIndex)
+        }
+    }
+
+    /// Takes the messages whose deadline has passed.
+    mutating func removeExpired(now: ContinuousClock.Instant) -> [PublishOperation] {
+        var expired: [PublishOperation] = []
+        var first = nextIndex
+        nextIndex = 0
+        for submission in submissions.removeAll() {
+            if submission.deadline <= now {
+                expired += submission.operations(from: first)
+            } else {
+                if submissions.isEmpty { nextIndex = first }
+                submissions.append(submission)
+            }
+            first = 0
+        }
+        return expired
+    }
+
+    var earliestDeadline: ContinuousClock.Instant? {
+        (0..<submissions.count).map { submissions[$0].deadline }.min()
+    }
+
+    /// Takes all messages, in order.
+    mutating func removeAll() -> [PublishOperation] {
+        var operations: [PublishOperation] = []
+        while let operation = popFirst() { operations.append(operation) }
+        return operations
+    }
+}

@@ -1,0 +1,62 @@
+import Testing
+
+@testable import AMQP
+
+@Suite("Messages that wait to be published") struct PublishQueueTests {
+    private let now = ContinuousClock.now
+
+    private func call(_ key: String, after delay: Duration = .seconds(9)) -> PublishSubmission {
+        .one(PublishCall(AMQPMessage(routingKey: key, body: []), deadline: now + delay, endsWhenSent: false))
+    }
+
+    private func batch(_ keys: String..., after delay: Duration = .seconds(9)) -> PublishSubmission {
+        .batch(PublishBatch(keys.map { AMQPMessage(routingKey: $0, body: []) }, deadline: now + delay))
+    }
+
+    private func keys(_ operations: [PublishOperation]) -> [String] {
+        operations.map(\.message.routingKey)
+    }
+
+    @Test("Batches and single messages leave in the order in which they came")
+    func order() {
+        var queue = PublishQueue()
+        for submission in [call("a"), batch("b", "c"), batch(), call("d"), batch("e")] { queue.append(submission) }
+        #expect(queue.popFirst()?.message.routingKey == "a")
+        #expect(queue.popFirst()?.message.routingKey == "b")
+        #expect(keys(queue.removeAll()) == ["c", "d", "e"])
+        #expect(queue.isEmpty)
+    }
+
+    @Test("What has expired is taken out, the rest of a batch under way without what has left")
+    func expiry() {
+        for leaving in [.zero, .seconds(9)] as [Duration] {
+            var queue = PublishQueue()
+            queue.append(batch("a", "b", "c", after: leaving))
+            queue.append(call("d", after: .zero))
+            queue.append(batch("e", "f"))
+            _ = queue.popFirst()
+            let expired = keys(queue.removeExpired(now: now))
+            #expect(expired == (leaving == .zero ? ["b", "c", "d"] : ["d"]))
+            #expect(queue.earliestDeadline == now + .seconds(9))
+            #expect(keys(queue.removeAll()) == (leaving == .zero ? ["e", "f"] : ["b", "c", "e", "f"]))
+            #expect(queue.earliestDeadline == nil)
+        }
+    }
+
+    @Test("Each message of a batch has the result that it got first")
+    func results() {
+        let batch = PublishBatch(Array(repeating: AMQPMessage(routingKey: "a", body: []), count: 3), deadline: now)
+        let error = AMQPError(.nacked, "no")
+        batch.finish(1, .failure(error))
+        batch.finish(1, .success(()))
+        batch.finish(0, .success(()))
+        #expect(!batch.waiter.isFinished)
+        let codes = batch.results(otherwise: AMQPError(.timedOut, "late")).map { result -> AMQPError.Code? in
+            if case .failure(let error) = result { return error.code }
+            return nil
+        }
+        #expect(codes == [nil, .nacked, .timedOut])
+        batch.finish(2, .success(()))
+        #expect(batch.waiter.isFinished)
+    }
+}
