@@ -72,7 +72,11 @@ import Testing
                     while !drivers.steps.contains(.returned) { try await turn() }
                 }
                 let expected = Array(ending.steps[...index]) + [.returned]
-                #expect(drivers.steps.filter { $0 != .renewed } == expected, "\(ending) at \(refused)")
+                let steps = drivers.steps.filter { $0 != .renewed }
+                // Before it was told to stop, a worker on a busy machine may have tried more than once.
+                let attempts = stride(from: 0, to: steps.count, by: expected.count)
+                    .map { Array(steps[$0..<min(steps.count, $0 + expected.count)]) }
+                #expect(attempts.allSatisfy { $0 == expected } && !attempts.isEmpty, "\(ending) at \(refused)")
                 drivers.begin()
                 try await withWorker(app) { _ async throws in
                     while !drivers.steps.contains(.acknowledged) { try await turn() }
