@@ -114,7 +114,7 @@ let package = Package(
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore", "TestSupport"]),
         suite("AMQPTests", ["AMQP"]),
         suite("CeleriacAMQPTests", ["AMQP", "CeleriacAMQP", "CeleriacCore", "TestSupport"]),
-        suite("AMQPIntegrationTests", ["AMQP", "TLSSupport", "Transport"]),
+        suite("AMQPIntegrationTests", ["AMQP", "FaultProxySupport", "TLSSupport", "Transport"]),
         suite("AMQPConformanceTests", ["AMQP", "TLSSupport", "TestSupport", "Transport"]),
         program("fleet", at: "Tests/Fixtures/fleet"),
         .target(

@@ -1,3 +1,4 @@
+import FaultProxySupport
 import Synchronization
 import Testing
 
@@ -23,10 +24,14 @@ struct RecoveryTests {
 
     private func withRelay(
         _ change: (inout RecoveringConnection.Options) -> Void = { _ in },
-        _ body: (RecoveringConnection, Relay) async throws -> Void
+        _ body: (RecoveringConnection, FaultProxy) async throws -> Void
     ) async throws {
-        let relay = try Relay(to: TestBroker.uri().port)
-        let connection = try await RecoveringConnection.connect(to: [relay.uri], options: options(change))
+        let relay = try TestBroker.relay()
+        defer { relay.stop() }
+        let connection = try await RecoveringConnection.connect(
+            to: [TestBroker.uri(over: relay)],
+            options: options(change)
+        )
         do {
             try await body(connection, relay)
         } catch {
@@ -54,9 +59,9 @@ struct RecoveryTests {
     }
 
     /// Cuts all links and waits until everything is back.
-    private func cut(_ relay: Relay, _ connection: RecoveringConnection) async {
+    private func cut(_ relay: FaultProxy, _ connection: RecoveringConnection) async {
         let lost = connection.live
-        relay.cut()
+        relay.apply(.cut(.finish))
         while connection.live == nil || connection.live === lost, !Task.isCancelled {
             try? await Task.sleep(for: .milliseconds(1))
         }
@@ -172,8 +177,8 @@ struct RecoveryTests {
                 arguments: ["x-expires": 60_000]
             )
             .name
-            relay.refuse(true)
-            relay.cut()
+            relay.setArrivals(.reset)
+            relay.apply(.cut(.finish))
             await wait(for: connection) { if case .recovering = $0 { true } else { false } }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for number in 0..<50 { group.addTask { try await channel.publish(message(queue, "\(number)")) } }
@@ -185,7 +190,7 @@ struct RecoveryTests {
                     await wait(for: connection) {
                         if case .recovering(let attempt, _, _) = $0 { attempt > 2 } else { false }
                     }
-                    relay.refuse(false)
+                    relay.setArrivals(.accept)
                 }
                 try await group.waitForAll()
             }
@@ -203,8 +208,8 @@ struct RecoveryTests {
                 $0.duringOutage = policy
             } _: { connection, relay in
                 let channel = try await connection.openChannel()
-                relay.refuse(true)
-                relay.cut()
+                relay.setArrivals(.reset)
+                relay.apply(.cut(.finish))
                 await wait(for: connection) { if case .recovering = $0 { true } else { false } }
                 let codes = await withTaskGroup(of: AMQPError.Code?.self) { group in
                     for _ in 0..<2 {
@@ -215,7 +220,7 @@ struct RecoveryTests {
                     return await group.reduce(into: Set<AMQPError.Code?>()) { $0.insert($1) }
                 }
                 #expect(codes == (policy == .fail ? [.recovering] : [.recovering, .timedOut]))
-                relay.refuse(false)
+                relay.setArrivals(.accept)
                 await wait(for: connection) { $0 == .open }
                 let error = await failure { try await channel.publish(message(TestBroker.uniqueName("none"))) }
                 #expect(error?.code == .returned)
@@ -346,8 +351,9 @@ struct RecoveryTests {
 
     @Test("The next host of the list takes over, and the states tell so")
     func failover() async throws {
-        let relays = try [Relay(to: TestBroker.uri().port), Relay(to: TestBroker.uri().port)]
-        let uris = try relays.map { try $0.uri }
+        let relays = try [TestBroker.relay(), TestBroker.relay()]
+        defer { for relay in relays { relay.stop() } }
+        let uris = try relays.map { try TestBroker.uri(over: $0) }
         let connection = try await RecoveringConnection.connect(to: uris, options: options())
         let states = Task {
             var told: [String] = []
@@ -364,11 +370,11 @@ struct RecoveryTests {
         }
         let channel = try await connection.openChannel()
         let queue = try await channel.declareQueue(durable: false, exclusive: true).name
-        let used = relays[0].accepted == 1 ? 0 : 1
-        #expect(relays[1 - used].accepted == 0)
-        relays[used].refuse(true)
+        let used = relays[0].linkCount == 1 ? 0 : 1
+        #expect(relays[1 - used].linkCount == 0)
+        relays[used].setArrivals(.reset)
         await cut(relays[used], connection)
-        #expect(relays[1 - used].accepted == 1)
+        #expect(relays[1 - used].linkCount == 1)
         try await channel.publish(message(connection.currentName(ofQueue: queue)))
         await connection.close()
         var told = await states.value
@@ -380,15 +386,18 @@ struct RecoveryTests {
 
     @Test("The first connection is retried if so wanted, and each host tried once if not")
     func initial() async throws {
-        let relay = try Relay(to: TestBroker.uri().port)
-        relay.refuse(true)
+        let relay = try TestBroker.relay()
+        defer { relay.stop() }
+        relay.setArrivals(.refuse)
         let once = await failure {
-            _ = try await RecoveringConnection.connect(to: [try relay.uri], options: options())
+            _ = try await RecoveringConnection.connect(to: [try TestBroker.uri(over: relay)], options: options())
         }
-        #expect(once?.code == .connectionLost)
+        #expect(once?.code == .unreachable)
         let retrying = options { $0.reconnect.retriesFirstConnect = true }
-        let connecting = Task { try await RecoveringConnection.connect(to: [try relay.uri], options: retrying) }
-        relay.refuse(false)
+        let connecting = Task {
+            try await RecoveringConnection.connect(to: [try TestBroker.uri(over: relay)], options: retrying)
+        }
+        relay.setArrivals(.accept)
         let connection = try await connecting.value
         #expect(connection.state == .open)
         await connection.close()

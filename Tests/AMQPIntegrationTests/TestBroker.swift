@@ -1,3 +1,4 @@
+import FaultProxySupport
 import Glibc
 import Testing
 
@@ -45,6 +46,19 @@ enum TestBroker {
             let queue = try await channel.declareQueue(uniqueName("test"), durable: false, exclusive: true)
             try await body(channel, queue.name)
         }
+    }
+
+    /// A relay before the broker, whose links a test cuts; to be stopped.
+    static func relay() throws -> FaultProxy {
+        try FaultProxy(upstream: UInt16(uri().port))
+    }
+
+    /// The broker's address over a relay.
+    static func uri(over relay: FaultProxy) throws -> AMQPURI {
+        var uri = try uri()
+        uri.host = "127.0.0.1"
+        uri.port = Int(relay.port)
+        return uri
     }
 
     static func uniqueName(_ prefix: String) -> String {
