@@ -14,9 +14,10 @@ extension TaskApp {
 /// Chooses drivers by the schemes of the configuration's URLs.
 enum DriverResolver {
     static func drivers(for configuration: Configuration) throws(CeleriacError) -> Drivers {
-        let stores = try stores(for: configuration)
+        let broker = try broker(for: configuration)
+        let stores = try stores(for: configuration, beside: broker)
         return Drivers(
-            broker: try broker(for: configuration),
+            broker: broker,
             results: stores.results,
             locks: stores.locks,
             schedule: stores.schedule
@@ -39,19 +40,42 @@ enum DriverResolver {
 
     private typealias Stores = (results: any ResultBackend, locks: any LockStore, schedule: any ScheduleStore)
 
-    private static func stores(for configuration: Configuration) throws(CeleriacError) -> Stores {
+    private static func stores(
+        for configuration: Configuration,
+        beside broker: any Broker
+    ) throws(CeleriacError) -> Stores {
         let time = configuration.time
         switch configuration.resultBackendURL.scheme {
         case "memory":
             return (MemoryResultBackend(time: time), MemoryLockStore(time: time), MemoryScheduleStore(time: time))
         case "redis", "rediss", "sentinel", "unix", "redis+socket":
-            let stores = try RedisStores(configuration.resultBackendURL, clientName: "celeriac")
+            let stores = try RedisStores(
+                configuration.resultBackendURL,
+                clientName: "celeriac",
+                compression: configuration.resultCompression
+            )
             return (stores.results, stores.locks, stores.schedule)
+        case "rpc":
+            guard let broker = broker as? AMQPBroker else {
+                throw CeleriacError(
+                    .configuration,
+                    "results by message (rpc://) need a broker that speaks AMQP; \(broker.address) does not"
+                )
+            }
+            let results = try RPCResultBackend(
+                configuration.resultBackendURL,
+                through: broker,
+                ttl: configuration.resultTTL,
+                time: time,
+                logger: configuration.logger
+            )
+            let absent = AbsentStores(beside: "rpc://")
+            return (results, absent, absent)
         default:
             throw unknown(
                 configuration.resultBackendURL,
                 as: "result backend",
-                known: "memory://, redis://, sentinel://"
+                known: "memory://, redis://, sentinel://, rpc://"
             )
         }
     }

@@ -4,9 +4,13 @@ internal import Redis
 /// Results under Celery's keys, as Celery's documents (wire document §3): a Python process reads them and is woken by them.
 final class RedisResultBackend: ResultBackend {
     let link: RedisLink
+    let poller: RecordPoller
+    private let compression: ResultCompression
 
-    init(_ link: RedisLink) {
+    init(_ link: RedisLink, compression: ResultCompression, polling: PollSchedule.Settings = .init()) {
         self.link = link
+        self.compression = compression
+        poller = RecordPoller(link, polling)
     }
 
     var address: String { link.address }
@@ -26,13 +30,27 @@ final class RedisResultBackend: ResultBackend {
     /// as one of the newest run known. A key whose record is gone counts for nothing.
     ///
     /// A document begins with its status, so the check needs no JSON: Python writes a space after the colon, others may not.
+    /// Into a compressed one the script cannot look: it gives it back with its digest, and is told the status by the next
+    /// call.
     private static let storeScript = RedisScript(
         """
         local held = redis.call('MGET', KEYS[1], KEYS[2])
         local stored, newest = held[1], held[2]
         if stored then
-            local state = string.match(stored, '^{"status": ?"(%u+)"')
-            if state == 'SUCCESS' or (tonumber(newest or 0) or 0) > tonumber(ARGV[4]) then
+            if (tonumber(newest or 0) or 0) > tonumber(ARGV[4]) then
+                return 0
+            end
+            local state
+            if string.sub(stored, 1, 19) == '\\0celery-compressed\\0' then
+                local digest = redis.sha1hex(stored)
+                if digest ~= ARGV[6] then
+                    return {digest, stored}
+                end
+                state = ARGV[7]
+            else
+                state = string.match(stored, '^{"status": ?"(%u+)"')
+            end
+            if state == 'SUCCESS' then
                 return 0
             end
             if ARGV[3] == '0' and (state == 'FAILURE' or state == 'REVOKED') then
@@ -61,19 +79,31 @@ final class RedisResultBackend: ResultBackend {
         _ = try await link.send(RedisCommand("PING"), within: timeout, attempting: "connect to Redis at \(address)")
     }
 
+    /// A compressed record may be replaced by another between two looks; so often in a row it is not.
+    private static let looks = 8
+
     func store(_ record: TaskRecord, ttl: Duration, within timeout: Duration) async throws(CeleriacError) -> Bool {
+        let deadline = ContinuousClock.now + timeout
         let milliseconds = ttl > .zero ? Int(clamping: ttl.inMilliseconds) : 0  // zero: for ever, as in Celery
-        let reply = try await link.evaluate(
-            Self.storeScript,
-            keys: [Self.key(of: record.task), Self.attemptKey(of: record.task)],
-            arguments: [
-                record.document, milliseconds, record.state.isFinal ? 1 : 0, Int(record.attempt.rawValue),
-                Int(record.fence.rawValue),
-            ],
-            within: timeout,
-            attempting: "store the result of task \(record.task)"
-        )
-        return reply.integer == 1
+        let stored = StoredDocument.sealed(record.document, compression)
+        var seen = (digest: "", state: "")
+        for _ in 0..<Self.looks {
+            let reply = try await link.evaluate(
+                Self.storeScript,
+                keys: [Self.key(of: record.task), Self.attemptKey(of: record.task)],
+                arguments: [
+                    stored, milliseconds, record.state.isFinal ? 1 : 0, Int(record.attempt.rawValue),
+                    Int(record.fence.rawValue), seen.digest, seen.state,
+                ],
+                within: max(.milliseconds(1), ContinuousClock.now.duration(to: deadline)),
+                attempting: "store the result of task \(record.task)"
+            )
+            guard let held = reply.array else { return reply.integer == 1 }
+            guard held.count == 2, let digest = held[0].string, let former = held[1].bytes else { break }
+            // What cannot be read stands in nobody's way, as with any other text.
+            seen = (digest, (try? TaskRecord(stored: former))?.state.rawValue ?? "")
+        }
+        throw CeleriacError(.unavailable, "the record of task \(record.task) changes faster than it can be looked at")
     }
 
     func record(of task: TaskID) async throws(CeleriacError) -> TaskRecord? {
@@ -83,7 +113,7 @@ final class RedisResultBackend: ResultBackend {
     private func record(of task: TaskID, within timeout: Duration?) async throws(CeleriacError) -> TaskRecord? {
         let command = RedisCommand("GET", Self.key(of: task))
         let reply = try await link.send(command, within: timeout, attempting: "read the result of task \(task)")
-        return try reply.bytes.map { document throws(CeleriacError) in try TaskRecord(document: document) }
+        return try reply.bytes.map { document throws(CeleriacError) in try TaskRecord(stored: document) }
     }
 
     func outcome(of task: TaskID, within timeout: Duration) async throws(CeleriacError) -> TaskRecord {
@@ -98,6 +128,10 @@ final class RedisResultBackend: ResultBackend {
 
         // Looked at only now that nothing published from here on is missed, and again whenever that cannot be said.
         if let record = try await finalRecord(of: task, before: deadline) { return record }
+        let watch = poller.watch(task) { [weak subscription] mayBeFinal in
+            if mayBeFinal { subscription?.tell(.resubscribed) }
+        }
+        defer { withExtendedLifetime(watch) {} }
         while true {
             let remaining = ContinuousClock.now.duration(to: deadline)
             guard remaining > .zero else { break }
@@ -109,7 +143,7 @@ final class RedisResultBackend: ResultBackend {
             }
             switch event {
             case .message(let document):
-                let record = try TaskRecord(document: document)
+                let record = try TaskRecord(stored: document)
                 if record.state.isFinal { return record }
             case .resubscribed, .dropped:
                 if let record = try await finalRecord(of: task, before: deadline) { return record }
@@ -134,6 +168,7 @@ final class RedisResultBackend: ResultBackend {
     }
 
     func close() async {
+        await poller.close()
         await link.subscriber.close()
         await link.client.close()
     }

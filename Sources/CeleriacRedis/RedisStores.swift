@@ -12,12 +12,18 @@ public struct RedisStores: Sendable {
 
     /// Stores that connect when first used.
     ///
-    /// - Parameter url: `redis://[user][:password]@host[:port][/database]`, `redis+socket:///path` for a socket file, or
-    ///   `sentinel://host,host/database?master=name` for the master that sentinels know.
+    /// - Parameters:
+    ///   - url: `redis://[user][:password]@host[:port][/database]`, `redis+socket:///path` for a socket file, or
+    ///     `sentinel://host,host/database?master=name` for the master that sentinels know.
+    ///   - compression: Whether results are compressed.
     /// - Throws: ``CeleriacError`` `.configuration` for a URL that cannot be read.
-    public init(_ url: ServerURL, clientName: String) throws(CeleriacError) {
+    public init(
+        _ url: ServerURL,
+        clientName: String,
+        compression: ResultCompression = .none
+    ) throws(CeleriacError) {
         let link = try RedisLink(url, clientName: clientName)
-        results = RedisResultBackend(link)
+        results = RedisResultBackend(link, compression: compression)
         locks = RedisLockStore(link)
         schedule = RedisScheduleStore(link)
     }

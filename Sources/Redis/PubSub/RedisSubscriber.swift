@@ -78,6 +78,9 @@ public actor RedisSubscriber: LoopActor {
         return subscription
     }
 
+    /// Subscriptions there are, and channels that the server is to listen to for them.
+    package var load: (subscriptions: Int, channels: Int) { (mailboxes.count, table.channelCount) }
+
     /// Ends the connection and all subscriptions.
     public func close() async {
         let ended = link.close()
