@@ -48,7 +48,7 @@ enum DriverResolver {
         switch configuration.resultBackendURL.scheme {
         case "memory":
             return (MemoryResultBackend(time: time), MemoryLockStore(time: time), MemoryScheduleStore(time: time))
-        case "redis", "rediss", "sentinel", "unix", "redis+socket":
+        case "redis", "rediss", "sentinel", "sentinels", "unix", "redis+socket":
             let stores = try RedisStores(
                 configuration.resultBackendURL,
                 clientName: "celeriac",
@@ -75,7 +75,7 @@ enum DriverResolver {
             throw unknown(
                 configuration.resultBackendURL,
                 as: "result backend",
-                known: "memory://, redis://, sentinel://, rpc://"
+                known: "memory://, redis://, rediss://, sentinel://, sentinels://, rpc://"
             )
         }
     }

@@ -169,7 +169,6 @@ final class RedisResultBackend: ResultBackend {
 
     func close() async {
         await poller.close()
-        await link.subscriber.close()
-        await link.client.close()
+        await link.close()
     }
 }

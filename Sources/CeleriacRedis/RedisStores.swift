@@ -14,7 +14,8 @@ public struct RedisStores: Sendable {
     ///
     /// - Parameters:
     ///   - url: `redis://[user][:password]@host[:port][/database]`, `redis+socket:///path` for a socket file, or
-    ///     `sentinel://host,host/database?master=name` for the master that sentinels know.
+    ///     `sentinel://host,host/database?master=name` for the master that sentinels know; `rediss://` and `sentinels://`
+    ///     with TLS.
     ///   - compression: Whether results are compressed.
     /// - Throws: ``CeleriacError`` `.configuration` for a URL that cannot be read.
     public init(
@@ -34,6 +35,8 @@ final class RedisLink: Sendable {
     let address: String
     let client: RedisClient
     let subscriber: RedisSubscriber
+    /// Of fail-overs, behind sentinels.
+    private let watch: MasterWatch?
 
     init(_ url: ServerURL, clientName: String) throws(CeleriacError) {
         let parsed: RedisURL
@@ -49,8 +52,19 @@ final class RedisLink: Sendable {
         var configuration = RedisConfiguration(parsed)
         configuration.clientName = clientName
         address = "\(parsed)"
-        client = RedisClient(configuration)
-        subscriber = RedisSubscriber(configuration)
+        let (client, subscriber) = (RedisClient(configuration), RedisSubscriber(configuration))
+        (self.client, self.subscriber) = (client, subscriber)
+        watch = MasterWatch(configuration) { [weak client, weak subscriber] master in
+            client?.leaveMaster(for: master)
+            subscriber?.leaveMaster(for: master)
+        }
+    }
+
+    /// Ends the connections.
+    func close() async {
+        await watch?.close()
+        await subscriber.close()
+        await client.close()
     }
 
     /// Runs a script that does no harm when it runs twice, so that the client repeats it after a lost connection.
@@ -61,6 +75,7 @@ final class RedisLink: Sendable {
         within timeout: Duration? = nil,
         attempting attempt: @autoclosure () -> String
     ) async throws(CeleriacError) -> RESPValue {
+        watch?.start()
         do {
             return try await client.evaluate(
                 script,
@@ -79,6 +94,7 @@ final class RedisLink: Sendable {
         within timeout: Duration? = nil,
         attempting attempt: @autoclosure () -> String
     ) async throws(CeleriacError) -> RESPValue {
+        watch?.start()
         do {
             return try await client.send(command, timeout: timeout, retry: .idempotent)
         } catch {
