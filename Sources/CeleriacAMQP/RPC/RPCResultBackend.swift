@@ -8,16 +8,18 @@ internal import Synchronization
 /// the process that made a call learns of its result, and forgets it when it ends. Records that have come are kept in
 /// memory, within bounds.
 public final class RPCResultBackend: ResultBackend {
-    private typealias Opening = SharedAttempt<Void>
+    typealias Opening = SharedAttempt<Void>
 
-    private enum Receiving {
+    enum Receiving {
         case no
-        /// The task opens the queue, then takes what comes.
-        case yes(Opening, Task<Void, Never>)
+        /// The task opens the queue.
+        case soon(Opening, Task<Void, Never>)
+        /// The task takes what comes.
+        case yes(Task<Void, Never>)
         case closed
     }
 
-    private struct State {
+    struct State {
         var expected: ExpectedReplies
         var receiving = Receiving.no
     }
@@ -33,8 +35,8 @@ public final class RPCResultBackend: ResultBackend {
     private let options: RPCResultOptions
     private let ttl: Duration
     private let logger: TaskLogger
-    private let records: MemoryResultBackend
-    private let state: Mutex<State>
+    let records: MemoryResultBackend
+    let state: Mutex<State>
     /// The reply address of this process' calls.
     private let queue = TaskID.random().rawValue
 
@@ -130,19 +132,20 @@ public final class RPCResultBackend: ResultBackend {
     }
 
     private func receive(within timeout: Duration) async throws(CeleriacError) {
-        let opening = state.withLock { state -> Opening? in
+        let opening = try state.withLock { state throws(CeleriacError) -> Opening? in
             switch state.receiving {
-            case .yes(let opening, _): return opening
-            case .closed: return nil
+            case .yes: return nil
+            case .soon(let opening, _): return opening
+            case .closed: throw Self.closed
             case .no:
                 let opening = Opening()
                 // Ends with the consumer; `close` cancels and awaits it.
                 let task = Task { await run(opening) }
-                state.receiving = .yes(opening, task)
+                state.receiving = .soon(opening, task)
                 return opening
             }
         }
-        guard let opening else { throw Self.closed }
+        guard let opening else { return }
         do throws(AMQPError) {
             try await opening.value(before: .now + timeout)
         } catch {
@@ -160,6 +163,9 @@ public final class RPCResultBackend: ResultBackend {
         } catch {
             ended()
             return opening.finish(.failure(error))
+        }
+        state.withLock { state in
+            if case .soon(_, let task) = state.receiving { state.receiving = .yes(task) }
         }
         opening.finish(.success(()))
         let reason = await replies.receive { await take($0) }
@@ -185,7 +191,10 @@ public final class RPCResultBackend: ResultBackend {
     /// The next call opens the queue anew.
     private func ended() {
         state.withLock { state in
-            if case .yes = state.receiving { state.receiving = .no }
+            switch state.receiving {
+            case .soon, .yes: state.receiving = .no
+            case .no, .closed: break
+            }
         }
     }
 
@@ -204,7 +213,7 @@ public final class RPCResultBackend: ResultBackend {
             if !isWanted { try await records.forget(record.task) }  // forgotten in between
             if let evicted { try await records.forget(evicted) }
         } catch {
-            logger.debug("a result that cannot be kept", metadata: [("error", error.description)])
+            logger.warning("a result cannot be kept", metadata: [("error", error.description)])
         }
     }
 
@@ -221,68 +230,7 @@ public final class RPCResultBackend: ResultBackend {
         }
     }
 
-    // MARK: Asking
-
-    /// The latest record that has come; `nil` while none has.
-    ///
-    /// - Throws: ``CeleriacError`` `.notFound` for a call that this process has not made, or whose result is gone.
-    public func record(of task: TaskID) async throws(CeleriacError) -> TaskRecord? {
-        let standing = try check([task])
-        if let record = try await records.record(of: task) { return record }
-        guard standing == .ended else { return nil }
-        // It has come, and its time to live is over.
-        state.withLock { $0.expected.forget(task) }
-        throw Self.unknown(task)
-    }
-
-    /// Waits until a task has ended.
-    ///
-    /// - Throws: ``CeleriacError``: `.notFound`, `.timedOut`, `.cancelled`, `.closed`.
-    public func outcome(of task: TaskID, within timeout: Duration) async throws(CeleriacError) -> TaskRecord {
-        if let record = try await record(of: task), record.state.isFinal { return record }
-        return try await records.outcome(of: task, within: timeout)
-    }
-
-    /// Tells of each record that comes of some tasks, from now on.
-    ///
-    /// - Throws: ``CeleriacError``: `.notFound`, `.closed`.
-    public func listen(
-        to tasks: [TaskID],
-        within timeout: Duration,
-        onEvent: @escaping @Sendable (ResultEvent) -> Void
-    ) async throws(CeleriacError) -> any ResultListening {
-        _ = try check(tasks)
-        return try await records.listen(to: tasks, within: timeout, onEvent: onEvent)
-    }
-
-    /// Forgets a call; what still comes of it is dropped.
-    public func forget(_ task: TaskID) async throws(CeleriacError) {
-        state.withLock { $0.expected.forget(task) }
-        try await records.forget(task)
-    }
-
-    /// The standing of the last one, if this process has made all these calls.
-    private func check(_ tasks: [TaskID]) throws(CeleriacError) -> ExpectedReplies.Standing {
-        var standing = ExpectedReplies.Standing.unknown
-        let stranger = try state.withLock { state throws(CeleriacError) -> TaskID? in
-            if case .closed = state.receiving { throw Self.closed }
-            return tasks.first { task in
-                standing = state.expected.standing(of: task)
-                return standing == .unknown
-            }
-        }
-        if let stranger { throw Self.unknown(stranger) }
-        return standing
-    }
-
-    private static func unknown(_ task: TaskID) -> CeleriacError {
-        CeleriacError(
-            .notFound,
-            "this process has not called task \(task), or its result is gone; results are by message"
-        )
-    }
-
-    private static var closed: CeleriacError { CeleriacError(.closed, "results by message were closed") }
+    static var closed: CeleriacError { CeleriacError(.closed, "results by message were closed") }
 
     /// Deletes the reply queue and forgets all results; waits in progress end with `.closed`.
     public func close() async {
@@ -290,9 +238,11 @@ public final class RPCResultBackend: ResultBackend {
             defer { state.receiving = .closed }
             return state.receiving
         }
-        if case .yes(_, let task) = receiving {
+        switch receiving {
+        case .soon(_, let task), .yes(let task):
             task.cancel()
             await task.value
+        case .no, .closed: break
         }
         await records.close()
     }
