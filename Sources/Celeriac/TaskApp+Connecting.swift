@@ -55,6 +55,9 @@ enum DriverResolver {
                 compression: configuration.resultCompression
             )
             return (stores.results, stores.locks, stores.schedule)
+        case "disabled":
+            let absent = AbsentStores(beside: "disabled://")
+            return (DisabledResultBackend(), absent, absent)
         case "rpc":
             guard let broker = broker as? AMQPBroker else {
                 throw CeleriacError(
@@ -75,7 +78,7 @@ enum DriverResolver {
             throw unknown(
                 configuration.resultBackendURL,
                 as: "result backend",
-                known: "memory://, redis://, rediss://, sentinel://, sentinels://, rpc://"
+                known: "memory://, redis://, rediss://, sentinel://, sentinels://, rpc://, disabled://"
             )
         }
     }
