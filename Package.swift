@@ -107,7 +107,7 @@ let package = Package(
         suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),
         suite(
             "ContractTests",
-            ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "Redis", "TLSSupport", "TestSupport"]
+            ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "FleetSupport", "Redis", "TLSSupport", "TestSupport"]
         ),
         suite("CeleriacWorkerTests", ["CeleriacWorker"]),
         suite("RedisTests", ["FaultProxySupport", "Redis", "TLSSupport", "Transport"]),
@@ -127,7 +127,10 @@ let package = Package(
             "AMQPFaultTests",
             ["AMQP", "CeleriacAMQP", "CeleriacCore", "FaultProxySupport", "FleetSupport", "TestSupport"]
         ),
-        suite("FaultTests", ["fleet", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "Redis"]),
+        suite(
+            "FaultTests",
+            ["fleet", "FaultProxySupport", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "Redis"]
+        ),
         suite("InteropTests", ["fleet", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "AMQP"]),
         suite("DocumentationTests", ["Celeriac"]),
         suite("AMQPExamplesTests", ["FleetSupport", "TestSupport"]),

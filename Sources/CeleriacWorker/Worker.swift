@@ -21,12 +21,16 @@ public final class Worker: Sendable {
     let slots: Slots
     private let onEvent: (@Sendable (WorkerEvent) -> Void)?
     private let counters = Mutex(WorkerStatistics())
-    private let stop = StopSignal()
+    let stop = StopSignal()
+    let outage = Outage()
 
     /// After being cancelled at the end of the grace period, a body has this long to react.
     static let cancellationGrace = Duration.seconds(1)
     /// A delivery whose settlement failed is kept for so long before it goes back.
     static let pauseBeforeGivingBack = Duration.seconds(1)
+    /// Between attempts to store a result that the backend refuses for now; doubled each time.
+    static let firstPauseBeforeStoring = Duration.milliseconds(100)
+    static let longestPauseBeforeStoring = Duration.seconds(2)
 
     /// A worker for the tasks an application has defined so far.
     ///
