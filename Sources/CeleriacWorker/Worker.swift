@@ -108,6 +108,7 @@ public final class Worker: Sendable {
     private func subscribe(_ drivers: Drivers, prefetch: Int) async throws(CeleriacError) -> any MessageConsumer {
         try await drivers.broker.open(within: configuration.startupTimeout)
         try await drivers.results.open(within: configuration.startupTimeout)
+        await warn(of: drivers.results)
         let declarations = queues.map { settings.declaration(of: $0) }
         for declaration in declarations {
             if let difference = try await drivers.broker.declare(declaration) {
@@ -118,6 +119,19 @@ public final class Worker: Sendable {
             }
         }
         return try await drivers.broker.consume(declarations, prefetch: prefetch)
+    }
+
+    /// Says once what may cost results later; it is no reason not to work.
+    private func warn(of results: any ResultBackend) async {
+        guard let results = results as? any Examinable else { return }
+        for finding in await results.examine(within: .seconds(2), time: time) where finding.verdict != .ok {
+            logger.warning(
+                "the result backend needs attention",
+                metadata: [
+                    ("check", finding.check), ("found", finding.what), ("advice", finding.advice ?? ""),
+                ]
+            )
+        }
     }
 
     /// Stops taking messages, lets running bodies finish within the grace period, gives back the rest, and ends
