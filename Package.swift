@@ -85,6 +85,7 @@ let package = Package(
         pattern("streams"),
         program("celeriac-bench", at: "Benchmarks/celeriac-bench", ["Celeriac", "CeleriacCore"]),
         program("amqp-bench", at: "Benchmarks/amqp-bench", ["AMQP"]),
+        program("redis-bench", at: "Benchmarks/redis-bench", ["CeleriacCore", "CeleriacRedis", "Redis"]),
 
         .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
         .target(
