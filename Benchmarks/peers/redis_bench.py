@@ -59,7 +59,7 @@ def fenced(count, script):
 
 def lean(count):
     def add(pipeline, key, meta):
-        pipeline.setex(key, TTL, meta)
+        pipeline.execute_command("SETEX", key, TTL, meta)
         pipeline.publish(key, meta)
 
     return pipelines(count, add)
