@@ -11,7 +11,9 @@ final class RedisResultBackend: ResultBackend {
 
     var address: String { link.address }
 
-    static func key(of task: TaskID) -> String { "celery-task-meta-\(task)" }
+    private static let prefix = "celery-task-meta-"
+
+    static func key(of task: TaskID) -> String { prefix + task.rawValue }
 
     /// Where the run is noted that wrote the record, unless it was the first; in the record's slot on a cluster.
     private static func attemptKey(of task: TaskID) -> String { "{celery-task-meta-\(task)}.attempt" }
@@ -26,7 +28,7 @@ final class RedisResultBackend: ResultBackend {
     /// as one of the newest run known. A key whose record is gone counts for nothing.
     ///
     /// A document begins with its status, so the check needs no JSON: Python writes a space after the colon, others may not.
-    private static let storeScript = RedisScript(
+    static let storeScript = RedisScript(
         """
         local held = redis.call('MGET', KEYS[1], KEYS[2])
         local stored, newest = held[1], held[2]
@@ -57,22 +59,49 @@ final class RedisResultBackend: ResultBackend {
         """
     )
 
+    /// What ``storeScript`` is given: two keys, then the arguments.
+    static func storing(_ record: TaskRecord, ttl: Duration) -> RedisArguments {
+        var words = RedisArguments(arguments: 7, octets: record.document.count + 192)
+        words.append(RecordKey(task: record.task, isAttempt: false))
+        words.append(RecordKey(task: record.task, isAttempt: true))
+        words.append(record.document)
+        words.append(ttl > .zero ? Int(clamping: ttl.inMilliseconds) : 0)  // zero: for ever, as in Celery
+        words.append(record.state.isFinal ? 1 : 0)
+        words.append(Int(record.attempt.rawValue))
+        words.append(Int(record.fence.rawValue))
+        return words
+    }
+
+    /// A key, written without making a text of it first.
+    private struct RecordKey: RedisArgument {
+        let task: TaskID
+        let isAttempt: Bool
+
+        func append(to bytes: inout [UInt8]) {
+            if isAttempt { bytes.append(UInt8(ascii: "{")) }
+            bytes.append(contentsOf: RedisResultBackend.prefix.utf8)
+            bytes.append(contentsOf: task.rawValue.utf8)
+            if isAttempt { bytes.append(contentsOf: "}.attempt".utf8) }
+        }
+    }
+
     func open(within timeout: Duration) async throws(CeleriacError) {
         _ = try await link.send(RedisCommand("PING"), within: timeout, attempting: "connect to Redis at \(address)")
     }
 
     func store(_ record: TaskRecord, ttl: Duration, within timeout: Duration) async throws(CeleriacError) -> Bool {
-        let milliseconds = ttl > .zero ? Int(clamping: ttl.inMilliseconds) : 0  // zero: for ever, as in Celery
-        let reply = try await link.evaluate(
-            Self.storeScript,
-            keys: [Self.key(of: record.task), Self.attemptKey(of: record.task)],
-            arguments: [
-                record.document, milliseconds, record.state.isFinal ? 1 : 0, Int(record.attempt.rawValue),
-                Int(record.fence.rawValue),
-            ],
-            within: timeout,
-            attempting: "store the result of task \(record.task)"
-        )
+        let reply: RESPValue
+        do {
+            reply = try await link.client.evaluate(
+                Self.storeScript,
+                keyCount: 2,
+                words: Self.storing(record, ttl: ttl),
+                timeout: timeout,
+                retry: .idempotent
+            )
+        } catch {
+            throw CeleriacError(error, attempting: "store the result of task \(record.task)")
+        }
         return reply.integer == 1
     }
 

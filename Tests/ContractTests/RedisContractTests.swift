@@ -20,13 +20,6 @@ struct RedisContractTests {
         try await clause.verify { try stores().results }
     }
 
-    @Test("No result goes backwards, whatever runs, crashes and late writes a call has seen")
-    func histories() async throws {
-        let backend = try stores().results
-        for seed in 0..<150 { try await ResultHistory(seed: UInt64(seed)).verify(backend) }
-        await backend.close()
-    }
-
     @Test("Listening takes one connection, and a loop that is cancelled leaves its channels")
     func channels() async throws {
         let url = try TestServer.require(.redis)
