@@ -86,6 +86,7 @@ let package = Package(
         pattern("streams"),
         program("celeriac-bench", at: "Benchmarks/celeriac-bench", ["Celeriac", "CeleriacCore"]),
         program("amqp-bench", at: "Benchmarks/amqp-bench", ["AMQP"]),
+        program("redis-bench", at: "Benchmarks/redis-bench", ["CeleriacCore", "CeleriacRedis", "Redis"]),
 
         .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
         .target(
@@ -108,7 +109,7 @@ let package = Package(
         suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),
         suite(
             "ContractTests",
-            ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "Redis", "TLSSupport", "TestSupport"]
+            ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "FleetSupport", "Redis", "TLSSupport", "TestSupport"]
         ),
         suite("CeleriacWorkerTests", ["CeleriacWorker"]),
         suite("RedisTests", ["FaultProxySupport", "Redis", "TLSSupport", "Transport"]),
@@ -128,7 +129,10 @@ let package = Package(
             "AMQPFaultTests",
             ["AMQP", "CeleriacAMQP", "CeleriacCore", "FaultProxySupport", "FleetSupport", "TestSupport"]
         ),
-        suite("FaultTests", ["fleet", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "Redis"]),
+        suite(
+            "FaultTests",
+            ["fleet", "FaultProxySupport", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "Redis"]
+        ),
         suite("InteropTests", ["fleet", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "AMQP", "Redis"]),
         suite("DocumentationTests", ["Celeriac"]),
         suite("AMQPExamplesTests", ["FleetSupport", "TestSupport"]),

@@ -15,7 +15,9 @@ final class RedisResultBackend: ResultBackend {
 
     var address: String { link.address }
 
-    static func key(of task: TaskID) -> String { "celery-task-meta-\(task)" }
+    private static let prefix = "celery-task-meta-"
+
+    static func key(of task: TaskID) -> String { prefix + task.rawValue }
 
     /// Where the run is noted that wrote the record, unless it was the first; in the record's slot on a cluster.
     private static func attemptKey(of task: TaskID) -> String { "{celery-task-meta-\(task)}.attempt" }
@@ -32,7 +34,7 @@ final class RedisResultBackend: ResultBackend {
     /// A document begins with its status, so the check needs no JSON: Python writes a space after the colon, others may not.
     /// Into a compressed one the script cannot look: it gives it back with its digest, and is told the status by the next
     /// call.
-    private static let storeScript = RedisScript(
+    static let storeScript = RedisScript(
         """
         local held = redis.call('MGET', KEYS[1], KEYS[2])
         local stored, newest = held[1], held[2]
@@ -75,6 +77,48 @@ final class RedisResultBackend: ResultBackend {
         """
     )
 
+    /// A compressed record that the client has looked into for the script.
+    struct Seen {
+        let digest: String
+        let state: String
+    }
+
+    /// What ``storeScript`` is given: two keys, then the arguments.
+    static func storing(
+        _ record: TaskRecord,
+        ttl: Duration,
+        _ compression: ResultCompression = .none,
+        _ seen: Seen? = nil
+    ) -> RedisArguments {
+        let document = StoredDocument.sealed(record.document, compression)
+        var words = RedisArguments(arguments: 9, octets: document.count + 192)
+        words.append(RecordKey(task: record.task, isAttempt: false))
+        words.append(RecordKey(task: record.task, isAttempt: true))
+        words.append(document)
+        words.append(ttl > .zero ? Int(clamping: ttl.inMilliseconds) : 0)  // zero: for ever, as in Celery
+        words.append(record.state.isFinal ? 1 : 0)
+        words.append(Int(record.attempt.rawValue))
+        words.append(Int(record.fence.rawValue))
+        if let seen {
+            words.append(seen.digest)
+            words.append(seen.state)
+        }
+        return words
+    }
+
+    /// A key, written without making a text of it first.
+    private struct RecordKey: RedisArgument {
+        let task: TaskID
+        let isAttempt: Bool
+
+        func append(to bytes: inout [UInt8]) {
+            if isAttempt { bytes.append(UInt8(ascii: "{")) }
+            bytes.append(contentsOf: RedisResultBackend.prefix.utf8)
+            bytes.append(contentsOf: task.rawValue.utf8)
+            if isAttempt { bytes.append(contentsOf: "}.attempt".utf8) }
+        }
+    }
+
     func open(within timeout: Duration) async throws(CeleriacError) {
         _ = try await link.send(RedisCommand("PING"), within: timeout, attempting: "connect to Redis at \(address)")
     }
@@ -84,24 +128,24 @@ final class RedisResultBackend: ResultBackend {
 
     func store(_ record: TaskRecord, ttl: Duration, within timeout: Duration) async throws(CeleriacError) -> Bool {
         let deadline = ContinuousClock.now + timeout
-        let milliseconds = ttl > .zero ? Int(clamping: ttl.inMilliseconds) : 0  // zero: for ever, as in Celery
-        let stored = StoredDocument.sealed(record.document, compression)
-        var seen = (digest: "", state: "")
+        var seen: Seen?
         for _ in 0..<Self.looks {
-            let reply = try await link.evaluate(
-                Self.storeScript,
-                keys: [Self.key(of: record.task), Self.attemptKey(of: record.task)],
-                arguments: [
-                    stored, milliseconds, record.state.isFinal ? 1 : 0, Int(record.attempt.rawValue),
-                    Int(record.fence.rawValue), seen.digest, seen.state,
-                ],
-                within: max(.milliseconds(1), ContinuousClock.now.duration(to: deadline)),
-                attempting: "store the result of task \(record.task)"
-            )
+            let reply: RESPValue
+            do {
+                reply = try await link.client.evaluate(
+                    Self.storeScript,
+                    keyCount: 2,
+                    words: Self.storing(record, ttl: ttl, compression, seen),
+                    timeout: max(.milliseconds(1), ContinuousClock.now.duration(to: deadline)),
+                    retry: .idempotent
+                )
+            } catch {
+                throw CeleriacError(error, attempting: "store the result of task \(record.task)")
+            }
             guard let held = reply.array else { return reply.integer == 1 }
             guard held.count == 2, let digest = held[0].string, let former = held[1].bytes else { break }
             // What cannot be read stands in nobody's way, as with any other text.
-            seen = (digest, (try? TaskRecord(stored: former))?.state.rawValue ?? "")
+            seen = Seen(digest: digest, state: (try? TaskRecord(stored: former))?.state.rawValue ?? "")
         }
         throw CeleriacError(.unavailable, "the record of task \(record.task) changes faster than it can be looked at")
     }

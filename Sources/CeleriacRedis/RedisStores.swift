@@ -101,6 +101,19 @@ final class RedisLink: Sendable {
             throw CeleriacError(error, attempting: attempt())
         }
     }
+
+    /// Sends commands together; error replies are values.
+    func pipeline(
+        _ commands: [RedisCommand],
+        within timeout: Duration,
+        attempting attempt: @autoclosure () -> String
+    ) async throws(CeleriacError) -> [RESPValue] {
+        do {
+            return try await client.pipeline(commands, timeout: timeout, retry: .idempotent)
+        } catch {
+            throw CeleriacError(error, attempting: attempt())
+        }
+    }
 }
 
 extension CeleriacError {

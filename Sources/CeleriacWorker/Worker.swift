@@ -21,12 +21,16 @@ public final class Worker: Sendable {
     let slots: Slots
     private let onEvent: (@Sendable (WorkerEvent) -> Void)?
     private let counters = Mutex(WorkerStatistics())
-    private let stop = StopSignal()
+    let stop = StopSignal()
+    let outage = Outage()
 
     /// After being cancelled at the end of the grace period, a body has this long to react.
     static let cancellationGrace = Duration.seconds(1)
     /// A delivery whose settlement failed is kept for so long before it goes back.
     static let pauseBeforeGivingBack = Duration.seconds(1)
+    /// Between attempts to store a result that the backend refuses for now; doubled each time.
+    static let firstPauseBeforeStoring = Duration.milliseconds(100)
+    static let longestPauseBeforeStoring = Duration.seconds(2)
 
     /// A worker for the tasks an application has defined so far.
     ///
@@ -104,6 +108,7 @@ public final class Worker: Sendable {
     private func subscribe(_ drivers: Drivers, prefetch: Int) async throws(CeleriacError) -> any MessageConsumer {
         try await drivers.broker.open(within: configuration.startupTimeout)
         try await drivers.results.open(within: configuration.startupTimeout)
+        await warn(of: drivers.results)
         let declarations = queues.map { settings.declaration(of: $0) }
         for declaration in declarations {
             if let difference = try await drivers.broker.declare(declaration) {
@@ -114,6 +119,19 @@ public final class Worker: Sendable {
             }
         }
         return try await drivers.broker.consume(declarations, prefetch: prefetch)
+    }
+
+    /// Says once what may cost results later; it is no reason not to work.
+    private func warn(of results: any ResultBackend) async {
+        guard let results = results as? any Examinable else { return }
+        for finding in await results.examine(within: .seconds(2), time: time) where finding.verdict != .ok {
+            logger.warning(
+                "the result backend needs attention",
+                metadata: [
+                    ("check", finding.check), ("found", finding.what), ("advice", finding.advice ?? ""),
+                ]
+            )
+        }
     }
 
     /// Stops taking messages, lets running bodies finish within the grace period, gives back the rest, and ends

@@ -23,16 +23,6 @@ struct MemoryContractTests {
         #expect(ResultBackendContract.beyond(abilities) == [.otherProcesses, .callsMadeElsewhere])
     }
 
-    @Test("No result goes backwards, whatever runs, crashes and late writes a call has seen")
-    func histories() async throws {
-        let time = ManualTimeSource()
-        let backend = MemoryResultBackend(time: time)
-        for seed in 0..<3000 {
-            try await ResultHistory(seed: UInt64(seed)).verify(backend) { time.advance(by: .seconds(61)) }
-        }
-        await backend.close()
-    }
-
     @Test("The lock store honours its contract", arguments: LockStoreContract.allCases)
     func lockStore(_ clause: LockStoreContract) async throws {
         try await clause.verify { MemoryLockStore() }

@@ -45,7 +45,8 @@ struct RPCContractTests {
     func histories() async throws {
         try await withBroker { broker in
             let backend = try RPCResultBackend(through: broker)
-            for seed in 0..<30 { try await ResultHistory(seed: UInt64(seed)).verify(backend) }
+            let stage = ResultHistory.Stage(backend: backend)
+            for seed in 0..<30 { try await ResultHistory(seed: UInt64(seed)).verify(stage) }
             await backend.close()
         }
     }

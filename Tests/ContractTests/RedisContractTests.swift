@@ -40,17 +40,6 @@ struct RedisContractTests {
         #expect(ResultBackendContract.beyond(abilities) == [.callsMadeElsewhere])
     }
 
-    @Test(
-        "No result goes backwards, whatever runs, crashes and late writes a call has seen",
-        arguments: [ResultCompression.none, .zlib(from: 300)]
-    )
-    func histories(_ compression: ResultCompression) async throws {
-        let url = ServerURL(try TestServer.require(.redis))
-        let backend = try RedisStores(url, clientName: "contract", compression: compression).results
-        for seed in 0..<150 { try await ResultHistory(seed: UInt64(seed)).verify(backend) }
-        await backend.close()
-    }
-
     @Test("Listening takes one connection, and a loop that is cancelled leaves its channels")
     func channels() async throws {
         let url = try TestServer.require(.redis)

@@ -220,16 +220,34 @@ extension Worker {
         }
     }
 
+    /// Stores a result, trying for ``WorkerConfiguration/resultTimeout`` while its message stays unacknowledged.
+    ///
+    /// The driver waits for a server that is away. What a server refuses for now, for lack of memory or disk, is tried
+    /// again here: running the task once more would not help.
     private func store(_ record: TaskRecord, ttl: Duration, _ drivers: Drivers) async -> Bool {
-        do {
-            try await drivers.results.store(record, ttl: ttl, within: configuration.resultTimeout)
-            return true
-        } catch {
-            logger.error(
-                "cannot store a result",
-                metadata: [("id", record.task.rawValue), ("error", error.description)]
-            )
-            return false
+        let deadline = ContinuousClock.now + configuration.resultTimeout
+        var wait = Self.firstPauseBeforeStoring
+        while true {
+            let remaining = ContinuousClock.now.duration(to: deadline)
+            do throws(CeleriacError) {
+                try await drivers.results.store(record, ttl: ttl, within: max(.milliseconds(1), remaining))
+                if !outage.isOver() { logger.notice("results are stored again") }
+                return true
+            } catch {
+                guard error.isPassing, wait < remaining, stop.phase <= .now else {
+                    logger.error(
+                        "cannot store a result",
+                        metadata: [("id", record.task.rawValue), ("error", error.description)]
+                    )
+                    return false
+                }
+                // Once for each outage, not for each result.
+                if outage.begins() {
+                    logger.warning("results cannot be stored; trying again", metadata: [("error", error.description)])
+                }
+            }
+            await pause(wait * Double.random(in: 0.5...1), beyond: .now)
+            wait = min(wait * 2, Self.longestPauseBeforeStoring)
         }
     }
 
@@ -348,4 +366,9 @@ extension Worker: StateReporter {
         if case .acquired = outcome { return true }
         return false
     }
+}
+
+extension CeleriacError {
+    /// Whether the same attempt may succeed a little later.
+    fileprivate var isPassing: Bool { [.unavailable, .connectionLost].contains(code) }
 }

@@ -151,12 +151,8 @@ public actor RedisSubscriber: LoopActor {
 
     private func write(_ commands: [SubscriptionTable.Command]) {
         guard let connection = link.connection else { return }
-        do {
-            let bytes = try RedisCommand.encoded(commands.map(\.redisCommand))
-            connection.assumeIsolated { $0.write(bytes) }
-        } catch {
-            connection.assumeIsolated { $0.abort(error.code, error.message) }
-        }
+        let bytes = RedisCommand.encoded(commands.map(\.redisCommand))
+        connection.assumeIsolated { $0.write(bytes) }
     }
 
     private func received(_ value: RESPValue, on connection: RedisConnection) {
