@@ -19,7 +19,8 @@ enum DriverResolver {
             broker: try broker(for: configuration),
             results: stores.results,
             locks: stores.locks,
-            schedule: stores.schedule
+            schedule: stores.schedule,
+            limits: stores.limits
         )
     }
 
@@ -37,16 +38,21 @@ enum DriverResolver {
         }
     }
 
-    private typealias Stores = (results: any ResultBackend, locks: any LockStore, schedule: any ScheduleStore)
+    private typealias Stores = (
+        results: any ResultBackend, locks: any LockStore, schedule: any ScheduleStore, limits: any LimitStore
+    )
 
     private static func stores(for configuration: Configuration) throws(CeleriacError) -> Stores {
         let time = configuration.time
         switch configuration.resultBackendURL.scheme {
         case "memory":
-            return (MemoryResultBackend(time: time), MemoryLockStore(time: time), MemoryScheduleStore(time: time))
+            return (
+                MemoryResultBackend(time: time), MemoryLockStore(time: time), MemoryScheduleStore(time: time),
+                MemoryLimitStore(time: time)
+            )
         case "redis", "rediss", "sentinel", "unix", "redis+socket":
             let stores = try RedisStores(configuration.resultBackendURL, clientName: "celeriac")
-            return (stores.results, stores.locks, stores.schedule)
+            return (stores.results, stores.locks, stores.schedule, stores.limits)
         default:
             throw unknown(
                 configuration.resultBackendURL,
