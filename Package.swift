@@ -111,7 +111,7 @@ let package = Package(
             "ContractTests",
             ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "FleetSupport", "Redis", "TLSSupport", "TestSupport"]
         ),
-        suite("CeleriacWorkerTests", ["CeleriacWorker"]),
+        suite("CeleriacWorkerTests", ["CeleriacWorker", "TestSupport"]),
         suite("RedisTests", ["FaultProxySupport", "Redis", "TLSSupport", "Transport"]),
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore", "TestSupport"]),
         suite("AMQPTests", ["AMQP"]),

@@ -20,7 +20,8 @@ enum DriverResolver {
             broker: broker,
             results: stores.results,
             locks: stores.locks,
-            schedule: stores.schedule
+            schedule: stores.schedule,
+            limits: stores.limits
         )
     }
 
@@ -38,7 +39,9 @@ enum DriverResolver {
         }
     }
 
-    private typealias Stores = (results: any ResultBackend, locks: any LockStore, schedule: any ScheduleStore)
+    private typealias Stores = (
+        results: any ResultBackend, locks: any LockStore, schedule: any ScheduleStore, limits: any LimitStore
+    )
 
     private static func stores(
         for configuration: Configuration,
@@ -47,17 +50,20 @@ enum DriverResolver {
         let time = configuration.time
         switch configuration.resultBackendURL.scheme {
         case "memory":
-            return (MemoryResultBackend(time: time), MemoryLockStore(time: time), MemoryScheduleStore(time: time))
+            return (
+                MemoryResultBackend(time: time), MemoryLockStore(time: time), MemoryScheduleStore(time: time),
+                MemoryLimitStore(time: time)
+            )
         case "redis", "rediss", "sentinel", "sentinels", "unix", "redis+socket":
             let stores = try RedisStores(
                 configuration.resultBackendURL,
                 clientName: "celeriac",
                 compression: configuration.resultCompression
             )
-            return (stores.results, stores.locks, stores.schedule)
+            return (stores.results, stores.locks, stores.schedule, stores.limits)
         case "disabled":
             let absent = AbsentStores(beside: "disabled://")
-            return (DisabledResultBackend(), absent, absent)
+            return (DisabledResultBackend(), absent, absent, absent)
         case "rpc":
             guard let broker = broker as? AMQPBroker else {
                 throw CeleriacError(
@@ -73,7 +79,7 @@ enum DriverResolver {
                 logger: configuration.logger
             )
             let absent = AbsentStores(beside: "rpc://")
-            return (results, absent, absent)
+            return (results, absent, absent, absent)
         default:
             throw unknown(
                 configuration.resultBackendURL,

@@ -9,6 +9,8 @@ public struct RedisStores: Sendable {
     public let locks: any LockStore
     /// Keeps the state of beat.
     public let schedule: any ScheduleStore
+    /// Counts what runs under limits.
+    public let limits: any LimitStore
 
     /// Stores that connect when first used.
     ///
@@ -27,6 +29,7 @@ public struct RedisStores: Sendable {
         results = RedisResultBackend(link, compression: compression)
         locks = RedisLockStore(link)
         schedule = RedisScheduleStore(link)
+        limits = RedisLimitStore(link)
     }
 }
 

@@ -28,6 +28,11 @@ struct MemoryContractTests {
         try await clause.verify { MemoryLockStore() }
     }
 
+    @Test("The limit store honours its contract", arguments: LimitStoreContract.allCases)
+    func limitStore(_ clause: LimitStoreContract) async throws {
+        try await clause.verify { MemoryLimitStore() }
+    }
+
     @Test("The schedule store honours its contract", arguments: ScheduleStoreContract.allCases)
     func scheduleStore(_ clause: ScheduleStoreContract) async throws {
         try await clause.verify { MemoryScheduleStore() }

@@ -68,6 +68,11 @@ struct RedisContractTests {
         try await clause.verify { try stores().locks }
     }
 
+    @Test("The limit store honours its contract", arguments: LimitStoreContract.allCases)
+    func limitStore(_ clause: LimitStoreContract) async throws {
+        try await clause.verify { try stores().limits }
+    }
+
     @Test("The schedule store honours its contract", arguments: ScheduleStoreContract.allCases)
     func scheduleStore(_ clause: ScheduleStoreContract) async throws {
         try await clause.verify { try stores().schedule }

@@ -1,9 +1,9 @@
 package import FoundationEssentials
 
-/// The lock and schedule stores of a configuration that has none: every use is refused with the reason.
+/// The stores of locks, schedules and limits of a configuration that has none: every use is refused with the reason.
 ///
-/// Failing is the safe way: a lock that nobody else sees would stop no duplicate.
-package struct AbsentStores: LockStore, ScheduleStore {
+/// Failing is the safe way: a lock that nobody else sees would stop no duplicate, and such a limit limit nothing.
+package struct AbsentStores: LockStore, ScheduleStore, LimitStore {
     private let place: String
 
     /// No stores beside a result backend of that address.
@@ -49,5 +49,33 @@ package struct AbsentStores: LockStore, ScheduleStore {
         in schedule: String
     ) async throws(CeleriacError) -> (slot: Date, isSent: Bool)? {
         throw refusal(of: "schedules")
+    }
+
+    package func open(within timeout: Duration) async throws(CeleriacError) { throw refusal(of: "limits") }
+
+    package func take(_ request: RateRequest, within timeout: Duration) async throws(CeleriacError) -> RateDecision {
+        throw refusal(of: "limits")
+    }
+
+    package func pause(
+        _ request: RateRequest,
+        for duration: Duration,
+        within timeout: Duration
+    ) async throws(CeleriacError) -> RateDecision {
+        throw refusal(of: "limits")
+    }
+
+    package func acquire(
+        _ key: String,
+        owner: String,
+        count: Int,
+        lease: Duration,
+        within timeout: Duration
+    ) async throws(CeleriacError) -> PlaceDecision {
+        throw refusal(of: "limits")
+    }
+
+    package func release(_ key: String, owner: String, within timeout: Duration) async throws(CeleriacError) -> Bool {
+        throw refusal(of: "limits")
     }
 }

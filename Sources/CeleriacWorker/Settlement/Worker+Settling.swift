@@ -64,7 +64,8 @@ extension Worker {
             await release(lock, of: message.id, drivers)
             delivery.acknowledge()
             emit(.succeeded(context, runtime: runtime))
-        case .givenBack:
+        // The caller parks what is limited.
+        case .givenBack, .rateLimited:
             giveBack(delivery, message.id)
         }
     }
@@ -95,16 +96,20 @@ extension Worker {
     }
 
     /// Puts a call that is due later back into the broker's keeping, unchanged.
+    ///
+    /// - Returns: Whether it is there; otherwise it was given back.
     func park(
         _ message: TaskMessage,
         for delay: Duration,
         _ delivery: consuming Delivery,
         _ drivers: Drivers
-    ) async {
+    ) async -> Bool {
         guard await republish(message, delay: delay, delivery.queue, drivers) else {
-            return await giveBackLater(delivery, message.id)
+            await giveBackLater(delivery, message.id)
+            return false
         }
         delivery.acknowledge()
+        return true
     }
 
     func expire(_ message: TaskMessage, _ delivery: consuming Delivery, _ drivers: Drivers) async {
