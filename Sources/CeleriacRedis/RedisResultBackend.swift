@@ -77,21 +77,20 @@ final class RedisResultBackend: ResultBackend {
         """
     )
 
-    /// A compressed record that the client has looked into for the script.
+    /// A compressed record that the script has given back: its digest, and its state.
     struct Seen {
-        let digest: String
-        let state: String
+        var digest = ""
+        var state = ""
     }
 
     /// What ``storeScript`` is given: two keys, then the arguments.
     static func storing(
         _ record: TaskRecord,
+        as document: [UInt8],
         ttl: Duration,
-        _ compression: ResultCompression = .none,
-        _ seen: Seen? = nil
+        after seen: Seen = Seen()
     ) -> RedisArguments {
-        let document = StoredDocument.sealed(record.document, compression)
-        var words = RedisArguments(arguments: 9, octets: document.count + 192)
+        var words = RedisArguments(arguments: 9, octets: document.count + 224)
         words.append(RecordKey(task: record.task, isAttempt: false))
         words.append(RecordKey(task: record.task, isAttempt: true))
         words.append(document)
@@ -99,10 +98,8 @@ final class RedisResultBackend: ResultBackend {
         words.append(record.state.isFinal ? 1 : 0)
         words.append(Int(record.attempt.rawValue))
         words.append(Int(record.fence.rawValue))
-        if let seen {
-            words.append(seen.digest)
-            words.append(seen.state)
-        }
+        words.append(seen.digest)
+        words.append(seen.state)
         return words
     }
 
@@ -128,14 +125,15 @@ final class RedisResultBackend: ResultBackend {
 
     func store(_ record: TaskRecord, ttl: Duration, within timeout: Duration) async throws(CeleriacError) -> Bool {
         let deadline = ContinuousClock.now + timeout
-        var seen: Seen?
+        let document = StoredDocument.sealed(record.document, compression)
+        var seen = Seen()
         for _ in 0..<Self.looks {
             let reply: RESPValue
             do {
                 reply = try await link.client.evaluate(
                     Self.storeScript,
                     keyCount: 2,
-                    words: Self.storing(record, ttl: ttl, compression, seen),
+                    words: Self.storing(record, as: document, ttl: ttl, after: seen),
                     timeout: max(.milliseconds(1), ContinuousClock.now.duration(to: deadline)),
                     retry: .idempotent
                 )
