@@ -20,7 +20,7 @@ struct ResultHistory {
     }
 
     private let seed: UInt64
-    private var random: SeededGenerator
+    private var random: HistoryGenerator
     private let task = uniqueTask()
     private var message = (retries: 0, redeliveries: 0)
     private var runs: [Run] = []
@@ -30,7 +30,7 @@ struct ResultHistory {
 
     init(seed: UInt64) {
         self.seed = seed
-        random = SeededGenerator(state: seed)
+        random = HistoryGenerator(seed: seed)
     }
 
     /// Plays the history against a backend.
@@ -108,18 +108,5 @@ struct ResultHistory {
             #expect(write.state == .success || isStored, "seed \(seed): the end of the newest run was refused")
         }
         visible = (document, write)
-    }
-}
-
-/// SplitMix64: equal seeds give equal histories.
-private struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }
