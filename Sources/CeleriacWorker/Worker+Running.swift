@@ -57,7 +57,7 @@ extension Worker {
             reporter: self
         )
         if task.options.tracksStarted, wantsResult(message, of: task) {
-            await storeStarted(message, context.run, of: task, drivers)
+            await storeStarted(context, of: task, drivers)
         }
         emit(.started(context))
         let began = ContinuousClock.now

@@ -22,12 +22,16 @@ public final class Worker: Sendable {
     let limiting: Limiting
     private let onEvent: (@Sendable (WorkerEvent) -> Void)?
     private let counters = Mutex(WorkerStatistics())
-    private let stop = StopSignal()
+    let stop = StopSignal()
+    let outage = Outage()
 
     /// After being cancelled at the end of the grace period, a body has this long to react.
     static let cancellationGrace = Duration.seconds(1)
     /// A delivery whose settlement failed is kept for so long before it goes back.
     static let pauseBeforeGivingBack = Duration.seconds(1)
+    /// Between attempts to store a result that the backend refuses for now; doubled each time.
+    static let firstPauseBeforeStoring = Duration.milliseconds(100)
+    static let longestPauseBeforeStoring = Duration.seconds(2)
 
     /// A worker for the tasks an application has defined so far.
     ///
@@ -106,6 +110,7 @@ public final class Worker: Sendable {
     private func subscribe(_ drivers: Drivers, prefetch: Int) async throws(CeleriacError) -> any MessageConsumer {
         try await drivers.broker.open(within: configuration.startupTimeout)
         try await drivers.results.open(within: configuration.startupTimeout)
+        await warn(of: drivers.results)
         if tasks.values.contains(where: \.isLimitedOverFleet) {
             try await drivers.limits.open(within: configuration.startupTimeout)
         }
@@ -119,6 +124,19 @@ public final class Worker: Sendable {
             }
         }
         return try await drivers.broker.consume(declarations, prefetch: prefetch)
+    }
+
+    /// Says once what may cost results later; it is no reason not to work.
+    private func warn(of results: any ResultBackend) async {
+        guard let results = results as? any Examinable else { return }
+        for finding in await results.examine(within: .seconds(2), time: time) where finding.verdict != .ok {
+            logger.warning(
+                "the result backend needs attention",
+                metadata: [
+                    ("check", finding.check), ("found", finding.what), ("advice", finding.advice ?? ""),
+                ]
+            )
+        }
     }
 
     /// Stops taking messages, lets running bodies finish within the grace period, gives back the rest, and ends

@@ -2,6 +2,9 @@ import CeleriacCore
 import TestSupport
 import Testing
 
+/// What its result backend can do.
+private let abilities: ResultAbilities = [.anyCall, .immediate]
+
 @Suite("Drivers in memory", .timeLimit(.minutes(1)))
 struct MemoryContractTests {
     @Test("The broker honours its contract", arguments: BrokerContract.allCases)
@@ -9,19 +12,15 @@ struct MemoryContractTests {
         try await clause.verify { MemoryBroker() }
     }
 
-    @Test("The result backend honours its contract", arguments: ResultBackendContract.allCases)
+    @Test("The result backend honours its contract", arguments: ResultBackendContract.within(abilities))
     func resultBackend(_ clause: ResultBackendContract) async throws {
         try await clause.verify { MemoryResultBackend() }
     }
 
-    @Test("No result goes backwards, whatever runs, crashes and late writes a call has seen")
-    func histories() async throws {
-        let time = ManualTimeSource()
-        let backend = MemoryResultBackend(time: time)
-        for seed in 0..<3000 {
-            try await ResultHistory(seed: UInt64(seed)).verify(backend) { time.advance(by: .seconds(61)) }
-        }
-        await backend.close()
+    @Test("The result backend serves one process")
+    func ableTo() {
+        #expect(MemoryResultBackend().abilities == abilities)
+        #expect(ResultBackendContract.beyond(abilities) == [.otherProcesses, .callsMadeElsewhere])
     }
 
     @Test("The lock store honours its contract", arguments: LockStoreContract.allCases)

@@ -15,6 +15,9 @@ package struct Attempt: Hashable, Comparable, Sendable {
 
     private init(rawValue: Int64) { self.rawValue = rawValue }
 
+    /// The run that was noted under this number.
+    package init(noted rawValue: Int64) { self.rawValue = max(-1, rawValue) }
+
     /// The first run.
     package static let first = Attempt(rawValue: 0)
     /// Before any run: such a record replaces nothing.
