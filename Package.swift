@@ -37,13 +37,14 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CHiredis", path: "Sources/CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "COpenSSL", path: "Sources/COpenSSL", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CZlib", path: "Sources/CZlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CShims", path: "Sources/CShims"),
 
         room("Transport", ["CShims", "COpenSSL"]),
         room("AMQP", ["Transport"]),
         room("Redis", ["Transport", "CHiredis"]),
 
-        room("CeleriacCore"),
+        room("CeleriacCore", ["CZlib"]),
         room("CeleriacAMQP", ["CeleriacCore", "AMQP"]),
         room("CeleriacRedis", ["CeleriacCore", "Redis"]),
         room("CeleriacWorker", ["CeleriacCore"]),
@@ -110,7 +111,7 @@ let package = Package(
             "ContractTests",
             ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "FleetSupport", "Redis", "TLSSupport", "TestSupport"]
         ),
-        suite("CeleriacWorkerTests", ["CeleriacWorker"]),
+        suite("CeleriacWorkerTests", ["CeleriacWorker", "TestSupport"]),
         suite("RedisTests", ["FaultProxySupport", "Redis", "TLSSupport", "Transport"]),
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore", "TestSupport"]),
         suite("AMQPTests", ["AMQP"]),
@@ -132,7 +133,7 @@ let package = Package(
             "FaultTests",
             ["fleet", "FaultProxySupport", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "Redis"]
         ),
-        suite("InteropTests", ["fleet", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "AMQP"]),
+        suite("InteropTests", ["fleet", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "AMQP", "Redis"]),
         suite("DocumentationTests", ["Celeriac"]),
         suite("AMQPExamplesTests", ["FleetSupport", "TestSupport"]),
     ]

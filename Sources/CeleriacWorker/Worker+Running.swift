@@ -15,7 +15,7 @@ extension Worker {
         case .run(let message, let wait):
             await run(message, after: wait, delivery, drivers)
         case .park(let message, let delay):
-            await park(message, for: delay, delivery, drivers)
+            _ = await park(message, for: delay, delivery, drivers)
         case .expired(let message):
             await expire(message, delivery, drivers)
         case .deadLetter(let reason, let failure, let id):
@@ -37,11 +37,14 @@ extension Worker {
         {
             return await skip(message, delivery, drivers)
         }
-        guard await slots.acquire() else { return giveBack(delivery, message.id) }
-        // The wait for a slot may have been long (wire document §5.1, step 5).
-        if let expires = message.expires, expires < time.now {
-            slots.release()
-            return await expire(message, delivery, drivers)
+        let limits = TaskLimits(of: message, task)
+        let place: HeldPlace?
+        switch await enter(message, limits, drivers) {
+        case .begun(let held): place = held
+        case .expired: return await expire(message, delivery, drivers)
+        case .over(let pause, let note):
+            return await park(message, note, for: pause, delivery, drivers)
+        case .closed: return giveBack(delivery, message.id)
         }
         let timeLimit = Self.shortest(message.timeLimits.soft ?? task.options.timeLimit, message.timeLimits.hard)
         let context = TaskContext(
@@ -54,14 +57,19 @@ extension Worker {
             reporter: self
         )
         if task.options.tracksStarted, wantsResult(message, of: task) {
-            await storeStarted(message, context.run, of: task, drivers)
+            await storeStarted(context, of: task, drivers)
         }
         emit(.started(context))
         let began = ContinuousClock.now
-        let (end, reason) = await runBody(of: task, context, message, timeLimit: timeLimit, drivers)
+        let (end, reason) = await runBody(of: task, context, message, timeLimit: timeLimit, place, drivers)
         slots.release()
+        if let place { await leave(place, end) }
 
         let outcome = judge(end, reason, of: message, task)
+        if case .rateLimited(let pause) = outcome {
+            let note = await pauseRate(for: pause, message, limits, drivers)
+            return await park(message, note.note, for: note.pause, delivery, drivers)
+        }
         await settle(outcome, message, of: task, context, runtime: began.duration(to: .now), delivery, drivers)
     }
 
@@ -98,12 +106,13 @@ extension Worker {
         }
     }
 
-    /// Runs the body under its time limit, keeping a unique call's lock alive meanwhile.
+    /// Runs the body under its time limit, keeping a unique call's lock and a place under a limit alive meanwhile.
     private func runBody(
         of task: TaskRegistration,
         _ context: TaskContext,
         _ message: TaskMessage,
         timeLimit: Duration?,
+        _ place: HeldPlace?,
         _ drivers: Drivers
     ) async -> (BodyEnd, BodyRun.CancelReason?) {
         let run = BodyRun()
@@ -114,7 +123,7 @@ extension Worker {
         run.start {
             try await TaskContext.$current.withValue(context) { try await perform(context, message.body) }
         }
-        guard timeLimit != nil || lock != nil else { return (await run.end(), run.cancelReason) }
+        guard timeLimit != nil || lock != nil || place != nil else { return (await run.end(), run.cancelReason) }
 
         return await withTaskGroup(of: Void.self) { group in
             if let timeLimit {
@@ -124,6 +133,7 @@ extension Worker {
                 }
             }
             if let lock { group.addTask { await self.keep(lock, of: message.id, drivers) } }
+            if let place { group.addTask { await self.keep(place, of: message.id) } }
             let end = await run.end()
             group.cancelAll()
             return (end, run.cancelReason)

@@ -19,6 +19,7 @@ public final class Worker: Sendable {
     let logger: TaskLogger
     let bodies = RunningBodies()
     let slots: Slots
+    let limiting: Limiting
     private let onEvent: (@Sendable (WorkerEvent) -> Void)?
     private let counters = Mutex(WorkerStatistics())
     let stop = StopSignal()
@@ -49,6 +50,7 @@ public final class Worker: Sendable {
         time = settings.time
         logger = settings.logger.labelled("celeriac.worker")
         slots = Slots(count: max(1, configuration.concurrency))
+        limiting = Limiting(prefetch: configuration.effectivePrefetch, time: settings.time)
     }
 
     /// How much this worker has done so far.
@@ -68,7 +70,7 @@ public final class Worker: Sendable {
     public func run() async throws(CeleriacError) {
         try app.validate()
         let drivers = try app.drivers()
-        let prefetch = max(1, configuration.prefetch ?? 4 * configuration.concurrency)
+        let prefetch = configuration.effectivePrefetch
         guard let consumer = try await start(drivers, prefetch: prefetch) else { return }
         emit(.ready)
 
@@ -109,6 +111,9 @@ public final class Worker: Sendable {
         try await drivers.broker.open(within: configuration.startupTimeout)
         try await drivers.results.open(within: configuration.startupTimeout)
         await warn(of: drivers.results)
+        if tasks.values.contains(where: \.isLimitedOverFleet) {
+            try await drivers.limits.open(within: configuration.startupTimeout)
+        }
         let declarations = queues.map { settings.declaration(of: $0) }
         for declaration in declarations {
             if let difference = try await drivers.broker.declare(declaration) {
@@ -231,6 +236,7 @@ public final class Worker: Sendable {
             case .deadLettered: counters.deadLettered += 1
             case .expired: counters.expired += 1
             case .skipped: counters.skipped += 1
+            case .parked: counters.parked += 1
             case .givenBack: counters.givenBack += 1
             case .ready, .started, .stopping: break
             }

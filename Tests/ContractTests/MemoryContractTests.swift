@@ -2,6 +2,9 @@ import CeleriacCore
 import TestSupport
 import Testing
 
+/// What its result backend can do.
+private let abilities: ResultAbilities = [.anyCall, .immediate]
+
 @Suite("Drivers in memory", .timeLimit(.minutes(1)))
 struct MemoryContractTests {
     @Test("The broker honours its contract", arguments: BrokerContract.allCases)
@@ -9,14 +12,25 @@ struct MemoryContractTests {
         try await clause.verify { MemoryBroker() }
     }
 
-    @Test("The result backend honours its contract", arguments: ResultBackendContract.allCases)
+    @Test("The result backend honours its contract", arguments: ResultBackendContract.within(abilities))
     func resultBackend(_ clause: ResultBackendContract) async throws {
         try await clause.verify { MemoryResultBackend() }
+    }
+
+    @Test("The result backend serves one process")
+    func ableTo() {
+        #expect(MemoryResultBackend().abilities == abilities)
+        #expect(ResultBackendContract.beyond(abilities) == [.otherProcesses, .callsMadeElsewhere])
     }
 
     @Test("The lock store honours its contract", arguments: LockStoreContract.allCases)
     func lockStore(_ clause: LockStoreContract) async throws {
         try await clause.verify { MemoryLockStore() }
+    }
+
+    @Test("The limit store honours its contract", arguments: LimitStoreContract.allCases)
+    func limitStore(_ clause: LimitStoreContract) async throws {
+        try await clause.verify { MemoryLimitStore() }
     }
 
     @Test("The schedule store honours its contract", arguments: ScheduleStoreContract.allCases)

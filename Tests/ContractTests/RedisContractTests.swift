@@ -4,6 +4,9 @@ import Redis
 import TestSupport
 import Testing
 
+/// What its result backend can do.
+private let abilities = ResultAbilities.all
+
 @Suite(
     "Stores on Redis",
     .tags(.integration),
@@ -15,9 +18,26 @@ struct RedisContractTests {
         try RedisStores(ServerURL(TestServer.require(.redis)), clientName: "contract")
     }
 
-    @Test("The result backend honours its contract", arguments: ResultBackendContract.allCases)
+    @Test("The result backend honours its contract", arguments: ResultBackendContract.within(abilities))
     func resultBackend(_ clause: ResultBackendContract) async throws {
         try await clause.verify { try stores().results }
+    }
+
+    @Test(
+        "The result backend honours its contract with compressed results",
+        arguments: ResultBackendContract.within(abilities)
+    )
+    func compressedResults(_ clause: ResultBackendContract) async throws {
+        let url = try TestServer.require(.redis)
+        try await clause.verify {
+            try RedisStores(ServerURL(url), clientName: "contract", compression: .zlib(from: 0)).results
+        }
+    }
+
+    @Test("The result backend has all abilities")
+    func ableTo() throws {
+        #expect(try stores().results.abilities == abilities)
+        #expect(ResultBackendContract.beyond(abilities) == [.callsMadeElsewhere])
     }
 
     @Test("Listening takes one connection, and a loop that is cancelled leaves its channels")
@@ -46,6 +66,11 @@ struct RedisContractTests {
     @Test("The lock store honours its contract", arguments: LockStoreContract.allCases)
     func lockStore(_ clause: LockStoreContract) async throws {
         try await clause.verify { try stores().locks }
+    }
+
+    @Test("The limit store honours its contract", arguments: LimitStoreContract.allCases)
+    func limitStore(_ clause: LimitStoreContract) async throws {
+        try await clause.verify { try stores().limits }
     }
 
     @Test("The schedule store honours its contract", arguments: ScheduleStoreContract.allCases)

@@ -20,11 +20,12 @@ struct ResultHistoryTests {
     @Test(
         "On Redis the same histories end the same, with Python writing in between",
         .tags(.integration),
-        .enabled(if: TestServer.redis != nil, "set REDIS_URL")
+        .enabled(if: TestServer.redis != nil, "set REDIS_URL"),
+        arguments: [ResultCompression.none, .zlib(from: 300)]
     )
-    func redis() async throws {
+    func redis(_ compression: ResultCompression) async throws {
         let url = try TestServer.require(.redis)
-        let backend = try RedisStores(ServerURL(url), clientName: "histories").results
+        let backend = try RedisStores(ServerURL(url), clientName: "histories", compression: compression).results
         let client = RedisClient(RedisConfiguration(try RedisURL(url)))
         let stage = Self.stage(backend, client)
         _ = try await concurrently(0..<400, width: 16) { try await ResultHistory(seed: UInt64($0)).verify(stage) }

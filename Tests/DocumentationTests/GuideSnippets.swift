@@ -65,6 +65,29 @@ func resultsArticle(_ app: TaskApp, _ handle: TaskHandle<Int>) async throws {
     _ = (sum, state)
 }
 
+struct OutOfStock: TaskError {
+    static let failureModule = "shop.errors"
+    let article: String
+
+    init(article: String) { self.article = article }
+
+    var failureArguments: [JSONValue] { [.string(article)] }
+
+    init?(failureArguments: [JSONValue]) {
+        guard let article = failureArguments.first?.string else { return nil }
+        self.article = article
+    }
+}
+
+func failuresOfResults(_ app: TaskApp, _ handle: TaskHandle<Int>) async throws {
+    app.register(error: OutOfStock.self)
+    do {
+        _ = try await handle.value(within: .seconds(10))
+    } catch let error as OutOfStock {
+        print("no \(error.article) left")
+    }
+}
+
 func deploymentArticle() -> TaskApp {
     let app = TaskApp(
         "shop",

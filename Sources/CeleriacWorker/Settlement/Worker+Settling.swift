@@ -25,7 +25,14 @@ extension Worker {
         switch outcome {
         case .success(let value):
             if wantsResult {
-                let record = record(of: message, attempt, .success, value: value, children: context.childIDs)
+                let record = record(
+                    of: message,
+                    context.queue,
+                    attempt,
+                    .success,
+                    value: value,
+                    children: context.childIDs
+                )
                 guard await store(record, ttl: ttl, drivers) else { return await giveBackLater(delivery, message.id) }
             }
             await release(lock, of: message.id, drivers)
@@ -33,7 +40,7 @@ extension Worker {
             emit(.succeeded(context, runtime: runtime))
         case .failure(let failure):
             if wantsResult || task.options.storesErrorsEvenIfIgnored {
-                let record = record(of: message, attempt, .failure, failure, children: context.childIDs)
+                let record = record(of: message, context.queue, attempt, .failure, failure, children: context.childIDs)
                 guard await store(record, ttl: ttl, drivers) else { return await giveBackLater(delivery, message.id) }
             }
             await release(lock, of: message.id, drivers)
@@ -57,7 +64,8 @@ extension Worker {
             await release(lock, of: message.id, drivers)
             delivery.acknowledge()
             emit(.succeeded(context, runtime: runtime))
-        case .givenBack:
+        // The caller parks what is limited.
+        case .givenBack, .rateLimited:
             giveBack(delivery, message.id)
         }
     }
@@ -81,30 +89,35 @@ extension Worker {
             return await giveBackLater(delivery, message.id)
         }
         // The next run is queued already: giving the message back for want of this record would queue it once more.
-        if let ttl { _ = await store(record(of: next, context.run, .retry, failure), ttl: ttl, drivers) }
+        if let ttl { _ = await store(record(of: next, context.queue, context.run, .retry, failure), ttl: ttl, drivers) }
         delivery.acknowledge()
         emit(.retried(context, failure, after: delay))
         logger.notice("task will be retried", metadata: describe(message, failure) + [("after", "\(delay)")])
     }
 
     /// Puts a call that is due later back into the broker's keeping, unchanged.
+    ///
+    /// - Returns: Whether it is there; otherwise it was given back.
     func park(
         _ message: TaskMessage,
         for delay: Duration,
         _ delivery: consuming Delivery,
         _ drivers: Drivers
-    ) async {
+    ) async -> Bool {
         guard await republish(message, delay: delay, delivery.queue, drivers) else {
-            return await giveBackLater(delivery, message.id)
+            await giveBackLater(delivery, message.id)
+            return false
         }
         delivery.acknowledge()
+        return true
     }
 
     func expire(_ message: TaskMessage, _ delivery: consuming Delivery, _ drivers: Drivers) async {
         guard let task = tasks[message.task] else { return delivery.giveBack() }  // admission has checked it
         if wantsResult(message, of: task) {
             let ttl = task.options.resultTTL ?? settings.resultTTL
-            let record = record(of: message, delivery.attempt(retries: message.retries), .revoked, .expired)
+            let attempt = delivery.attempt(retries: message.retries)
+            let record = record(of: message, delivery.queue, attempt, .revoked, .expired)
             guard await store(record, ttl: ttl, drivers) else {
                 return await giveBackLater(delivery, message.id)
             }
@@ -116,6 +129,8 @@ extension Worker {
 
     /// Whether a success of the task is stored; what cannot be said counts as no, so that the task runs.
     func hasSucceeded(_ id: TaskID, _ drivers: Drivers) async -> Bool {
+        // Results by message are with the caller.
+        guard drivers.results.abilities.contains(.anyCall) else { return false }
         do {
             return try await drivers.results.record(of: id)?.state == .success
         } catch {
@@ -159,6 +174,7 @@ extension Worker {
             var record = TaskRecord(task: id, state: .failure, failure: fitting(failure), at: time.now)
             record.attempt = delivery.attempt(retries: delivery.message.headers["retries"]?.int ?? 0)
             record.isOpen = true
+            record.reply = ReplyAddress(replyTo: letter.replyTo, correlationID: letter.correlationID, task: id)
             guard await store(record, ttl: settings.resultTTL, drivers) else {
                 return await giveBackLater(delivery, id)
             }
@@ -241,18 +257,13 @@ extension Worker {
     }
 
     /// Best effort: that a task runs is worth knowing, not worth failing for.
-    func storeStarted(
-        _ message: TaskMessage,
-        _ attempt: Attempt,
-        of task: TaskRegistration,
-        _ drivers: Drivers
-    ) async {
+    func storeStarted(_ context: TaskContext, of task: TaskRegistration, _ drivers: Drivers) async {
         let value = JSONText.object([
             ("pid", Array(String(getpid()).utf8)), ("hostname", JSONText.string(configuration.nodeName)),
         ])
         let ttl = task.options.resultTTL ?? settings.resultTTL
         do {
-            let record = record(of: message, attempt, .started, value: value)
+            let record = record(of: context.message, context.queue, context.run, .started, value: value)
             try await drivers.results.store(record, ttl: ttl, within: .seconds(5))
         } catch {
             logger.debug("cannot record the start of a task", metadata: [("error", error.description)])
@@ -273,6 +284,7 @@ extension Worker {
 
     private func record(
         of message: TaskMessage,
+        _ queue: QueueName,
         _ attempt: Attempt,
         _ state: TaskState,
         value: [UInt8],
@@ -285,14 +297,17 @@ extension Worker {
             at: time.now,
             group: message.group,
             parent: message.parent,
-            children: children
+            children: children,
+            call: call(of: message, queue)
         )
         record.attempt = attempt
+        record.reply = message.replyAddress
         return record
     }
 
     private func record(
         of message: TaskMessage,
+        _ queue: QueueName,
         _ attempt: Attempt,
         _ state: TaskState,
         _ failure: TaskFailure,
@@ -305,10 +320,17 @@ extension Worker {
             at: time.now,
             group: message.group,
             parent: message.parent,
-            children: children
+            children: children,
+            call: call(of: message, queue)
         )
         record.attempt = attempt
+        record.reply = message.replyAddress
         return record
+    }
+
+    private func call(of message: TaskMessage, _ queue: QueueName) -> TaskRecord.Call? {
+        guard settings.extendsResults else { return nil }
+        return TaskRecord.Call(message, worker: configuration.nodeName, queue: queue.rawValue)
     }
 
     /// A failure that the limit for results lets be stored: an error's text may hold anything.
@@ -331,7 +353,14 @@ extension Worker: StateReporter {
                 "what the task tells takes \(meta.count) octets; the limit is \(settings.maximumResultSize)"
             )
         }
-        let record = record(of: context.message, context.run, state, value: meta, children: context.childIDs)
+        let record = record(
+            of: context.message,
+            context.queue,
+            context.run,
+            state,
+            value: meta,
+            children: context.childIDs
+        )
         let ttl = task.options.resultTTL ?? settings.resultTTL
         try await app.drivers().results.store(record, ttl: ttl, within: configuration.resultTimeout)
     }

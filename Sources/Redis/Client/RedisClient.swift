@@ -142,6 +142,14 @@ public actor RedisClient: RequestSink {
         await ended()
     }
 
+    /// The sentinels have made another server the master.
+    package nonisolated func leaveMaster(for endpoint: Endpoint) {
+        loop.execute { [weak self] in
+            guard let self else { return }
+            self.assumeIsolated { $0.link.masterMoved(to: endpoint) }
+        }
+    }
+
     private nonisolated func deadline(_ timeout: Duration?) -> ContinuousClock.Instant {
         .now + (timeout ?? configuration.commandTimeout)
     }

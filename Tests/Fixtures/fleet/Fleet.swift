@@ -38,6 +38,11 @@ struct Fleet: TaskProgram {
         return total
     }
 
+    /// Fails with an error that Python knows.
+    static let sell = app.task("fleet.sell", parameters: ["article"]) { (article: String) async throws -> Int in
+        throw OutOfStock(article: article, left: 3)
+    }
+
     /// Never ends, unless it is run again.
     static let hold = app.task("fleet.hold", parameters: ["key"]) {
         (context: TaskContext, key: String) async throws -> String in
@@ -78,7 +83,7 @@ struct Fleet: TaskProgram {
     }
 
     static let tasks = Tasks {
-        add; echo; fail; work; steps; hold; flaky; once; tick
+        add; echo; fail; sell; work; steps; hold; flaky; once; tick
     }
 
     static let schedule = Schedule {
@@ -105,4 +110,22 @@ struct Fleet: TaskProgram {
 struct FleetError: Error, CustomStringConvertible {
     let message: String
     var description: String { message }
+}
+
+/// What Python's `proj.OutOfStock` is in Swift.
+struct OutOfStock: TaskError {
+    static let failureModule = "proj"
+    let article: String
+    let left: Int
+
+    init(article: String, left: Int) { (self.article, self.left) = (article, left) }
+
+    var failureArguments: [JSONValue] { [.string(article), .int(Int64(left))] }
+
+    init?(failureArguments: [JSONValue]) {
+        guard failureArguments.count == 2, let article = failureArguments[0].string,
+            case .int(let left) = failureArguments[1]
+        else { return nil }
+        self.init(article: article, left: Int(left))
+    }
 }
