@@ -82,7 +82,7 @@ final class RedisLimitStore: LimitStore {
 
         local nominal, slackened
         if width == 0 then
-            nominal = busy + (cost - burst) * interval
+            nominal = busy + (math.min(cost, burst) - burst) * interval
             slackened = nominal - slack
         else
             local fields = redis.call('HGETALL', KEYS[1])
@@ -120,7 +120,7 @@ final class RedisLimitStore: LimitStore {
         end
         if may and slackened <= now then
             if width == 0 then
-                busy = math.max(busy, now - math.max(0, cost - burst) * interval) + span
+                busy = math.max(busy, now) + span
             else
                 redis.call('HSET', KEYS[1], text(current), string.format('%.17g', (counts[current] or 0) + cost))
             end

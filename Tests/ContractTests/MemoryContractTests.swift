@@ -33,6 +33,26 @@ struct MemoryContractTests {
         try await clause.verify { MemoryLimitStore() }
     }
 
+    @Test("No rate is exceeded and no turn lost, whatever calls come late, crash or ask again")
+    func rateHistories() async throws {
+        let time = ManualTimeSource()
+        let store = MemoryLimitStore(time: time)
+        for seed in 0..<3000 {
+            var history = RateHistory(seed: UInt64(seed), clock: .manual(time), interval: .seconds(20))
+            try await history.play(store)
+        }
+    }
+
+    @Test("No place has two owners and none leaks, whatever runs crash or ask again")
+    func placeHistories() async throws {
+        let time = ManualTimeSource()
+        let store = MemoryLimitStore(time: time)
+        for seed in 0..<5000 {
+            var history = PlaceHistory(seed: UInt64(seed), clock: .manual(time), lease: .seconds(30))
+            try await history.play(store)
+        }
+    }
+
     @Test("The schedule store honours its contract", arguments: ScheduleStoreContract.allCases)
     func scheduleStore(_ clause: ScheduleStoreContract) async throws {
         try await clause.verify { MemoryScheduleStore() }

@@ -73,6 +73,61 @@ struct RedisContractTests {
         try await clause.verify { try stores().limits }
     }
 
+    @Test("No rate is exceeded and no turn lost, whatever calls come late, crash or ask again")
+    func rateHistories() async throws {
+        let store = try stores().limits
+        try await inParallel(400) { seed in
+            var history = RateHistory(seed: seed, clock: .real(), interval: .milliseconds(4))
+            try await history.play(store)
+        }
+    }
+
+    @Test("No place has two owners and none leaks, whatever runs crash or ask again")
+    func placeHistories() async throws {
+        let store = try stores().limits
+        try await inParallel(400) { seed in
+            var history = PlaceHistory(seed: seed, clock: .real(), lease: .milliseconds(30))
+            try await history.play(store)
+        }
+    }
+
+    /// Plays histories by seed, some at a time.
+    private func inParallel(_ count: UInt64, _ play: @escaping @Sendable (UInt64) async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for seed in 0..<count {
+                if seed >= 16 { try await group.next() }
+                group.addTask { try await play(seed) }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    @Test("Every key of a limit has a time to live")
+    func limitKeysEnd() async throws {
+        let store = try stores().limits
+        let key = uniqueName("ttl")
+        for algorithm in [RateLimit.Algorithm.tokenBucket, .slidingWindow] {
+            for owner in ["a", "b", "c"] {
+                let key = "\(key)-\(algorithm)"
+                let request = RateRequest(key: key, rate: "1/m", algorithm: algorithm, owner: owner, run: "run")
+                _ = try await store.take(request, within: .seconds(20))
+                if owner == "c" { _ = try await store.pause(request, for: .seconds(5), within: .seconds(20)) }
+            }
+        }
+        for owner in ["a", "b", "c"] {
+            _ = try await store.acquire(key, owner: owner, count: 2, lease: .seconds(30), within: .seconds(20))
+        }
+        try await store.release(key, owner: "a", within: .seconds(20))
+        let client = RedisClient(RedisConfiguration(try RedisURL(TestServer.require(.redis))))
+        let keys = try await client.send(RedisCommand("KEYS", "celeriac-*:\(key)*")).array?.compactMap(\.string) ?? []
+        #expect(keys.count == 2 + 6 + 3, "\(keys)")
+        for key in keys {
+            let remaining = try #require(try await client.send(RedisCommand("PTTL", key)).integer)
+            #expect(remaining > 0 && remaining < 600_000, "\(key)")
+        }
+        await client.close()
+    }
+
     @Test("The schedule store honours its contract", arguments: ScheduleStoreContract.allCases)
     func scheduleStore(_ clause: ScheduleStoreContract) async throws {
         try await clause.verify { try stores().schedule }

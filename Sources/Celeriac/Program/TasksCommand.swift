@@ -70,7 +70,19 @@ struct TasksCommand: Command {
         if let unique = task.unique {
             options.append(("uniqueFor", .double(unique.lease.inSeconds), "unique"))
         }
+        if let limit = task.rateLimit {
+            let scope = Self.scope(limit.key, limit.reach)
+            options.append(("rateLimit", .string("\(limit.rate)"), "at most \(limit.rate)\(scope)"))
+        }
+        if let limit = task.concurrencyLimit {
+            let scope = Self.scope(limit.key, limit.reach)
+            options.append(("concurrencyLimit", .int(Int64(limit.count)), "\(limit.count) at once\(scope)"))
+        }
         if task.tracksStarted { options.append(("tracksStarted", true, "tracks its start")) }
         return options
+    }
+
+    private static func scope(_ key: LimitKey, _ reach: LimitReach) -> String {
+        (key.needsArguments ? " for each key" : "") + (reach == .worker ? " for each worker" : "")
     }
 }

@@ -11,7 +11,8 @@ public struct RateLimit: Sendable {
     public enum Algorithm: Sendable, Hashable {
         /// Calls are spaced evenly, and after a pause up to ``RateLimit/burst`` may begin at once.
         ///
-        /// Any period sees at most the rate's count and one burst. This is Celery's, whose burst is 1.
+        /// Any period sees at most the rate's count and one burst. This is Celery's, whose burst is 1. A call that costs more
+        /// than a burst begins when a whole burst could, and those after it wait the longer.
         case tokenBucket
         /// No period, wherever it begins, sees more than the rate's count.
         ///

@@ -95,7 +95,8 @@ package struct RateMeter: Sendable {
     private func earliest(_ pace: Pace, now: Double) -> (nominal: Double, earliest: Double) {
         switch pace.algorithm {
         case .tokenBucket:
-            let nominal = busyUntil + (pace.cost - pace.burst) * pace.interval
+            // What costs more than a burst begins when the bucket is full; those after it wait the longer.
+            let nominal = busyUntil + (min(pace.cost, pace.burst) - pace.burst) * pace.interval
             return (max(nominal, pausedUntil), max(nominal - pace.slack, pausedUntil))
         case .slidingWindow:
             let width = pace.period / Self.steps
@@ -119,9 +120,7 @@ package struct RateMeter: Sendable {
     private mutating func count(_ pace: Pace, now: Double) {
         switch pace.algorithm {
         case .tokenBucket:
-            // What costs more than a burst has waited for longer than it takes to fill the bucket.
-            let full = now - max(0, pace.cost - pace.burst) * pace.interval
-            busyUntil = max(busyUntil, full) + pace.span
+            busyUntil = max(busyUntil, now) + pace.span
         case .slidingWindow:
             let current = (now / (pace.period / Self.steps)).rounded(.down)
             counts = counts.filter { Self.isLive($0.key, at: current) }

@@ -118,7 +118,7 @@ public final class MemoryLimitStore: LimitStore {
         return state.withLock { state in
             var request = request
             let note = Self.note(request)
-            if case .place(let place)? = state.answers.value(note, now: now) { request.place = place }
+            request.place = if case .place(let place)? = state.answers.value(note, now: now) { place } else { nil }
             return state.decide(request, note, now: now) { meter in
                 meter.pause(request, for: duration.inMicroseconds, now: now)
             }

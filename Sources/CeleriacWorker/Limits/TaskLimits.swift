@@ -49,15 +49,15 @@ extension TaskRegistration {
     }
 }
 
-/// What a parked call takes along, in a header of its message: its place in line, and how often it was parked in a row
-/// for the store's sake.
+/// What a parked call takes along, in a header of its message: its place in line, and how often it was parked in a
+/// row without one.
 struct ParkingNote: Sendable, Equatable {
     private static let header = "x-celeriac-limit"
 
     /// The run that the note is for: a retry begins anew.
     let retries: Int
     var place: String?
-    var failures = 0
+    var parks = 0
 
     init(retries: Int) { self.retries = retries }
 
@@ -66,11 +66,17 @@ struct ParkingNote: Sendable, Equatable {
         self.init(retries: message.retries)
         guard let parts = message.headers[Self.header]?.array, parts.count == 3, parts[0].int == retries else { return }
         place = parts[1].string
-        failures = min(max(0, parts[2].int ?? 0), 16)
+        parks = min(max(0, parts[2].int ?? 0), 12)
+    }
+
+    /// Twice as long each time: nobody waits much longer than it has waited already.
+    mutating func nextPause() -> Duration {
+        parks = min(parks + 1, 12)
+        return .seconds(1 << parks)
     }
 
     func write(to headers: inout MessageHeaders) {
-        headers[Self.header] = [.int(Int64(retries)), place.map { .string($0) } ?? .null, .int(Int64(failures))]
+        headers[Self.header] = [.int(Int64(retries)), place.map { .string($0) } ?? .null, .int(Int64(parks))]
     }
 }
 

@@ -52,22 +52,19 @@ extension Worker {
             switch answer {
             case .begin: continue
             case .turn(let wait):
-                note.failures = 0
+                note.parks = 0
                 let wait = untilExpiry(of: message).map { min($0, wait) } ?? wait
                 if wait <= Limiting.longestHold, await hold(for: wait, forPlace: false) { continue }
                 pause = wait
             case .full(let askAgain):
-                note.failures = 0
                 let step = Duration.milliseconds(.random(in: 50...150))
                 if heldForPlace < Limiting.longestHoldForPlace, await hold(for: step, forPlace: true) {
                     heldForPlace += step
                     continue
                 }
-                pause = askAgain * .random(in: 0.5...1.5)
+                pause = min(askAgain, note.nextPause()) * .random(in: 0.5...1.5)
             case .away:
-                note.failures += 1
-                let seconds = min(60, 1 << min(note.failures, 6))
-                pause = .seconds(seconds) * .random(in: 0.5...1.5)
+                pause = min(.seconds(60), note.nextPause()) * .random(in: 0.5...1.5)
             }
             let bounded = untilExpiry(of: message).map { min($0, pause) } ?? pause
             // Less than two seconds the broker's delay queues cannot be relied on to keep it.

@@ -76,6 +76,59 @@ struct Fleet: TaskProgram {
         return key
     }
 
+    /// Limits of the test's own.
+    private static let limits = LimitKey.shared(variable("FLEET_QUEUE") ?? "fleet")
+
+    /// Begins so often, over all workers.
+    static let rated = app.task(
+        "fleet.rated",
+        parameters: ["key"],
+        options: TaskOptions(rateLimit: RateLimit("10/s", burst: 1, key: limits))
+    ) { (context: TaskContext, key: String) -> String in
+        Journal.started(key, context)
+        Journal.finished(key)
+        return key
+    }
+
+    /// Begins so often in any span of a length, over all workers.
+    static let windowed = app.task(
+        "fleet.windowed",
+        parameters: ["key"],
+        options: TaskOptions(
+            rateLimit: RateLimit(Rate(10, per: .seconds(2)), algorithm: .slidingWindow, key: limits)
+        )
+    ) { (context: TaskContext, key: String) -> String in
+        Journal.started(key, context)
+        Journal.finished(key)
+        return key
+    }
+
+    /// Begins once an hour, over all workers.
+    static let hourly = app.task(
+        "fleet.hourly",
+        parameters: ["key"],
+        options: TaskOptions(rateLimit: RateLimit("1/h", key: limits))
+    ) { (context: TaskContext, key: String) -> String in
+        Journal.started(key, context)
+        return key
+    }
+
+    /// Runs twice at once, over all workers; without an end of its own until there is a file beside the journal.
+    static let placed = app.task(
+        "fleet.placed",
+        parameters: ["key", "milliseconds"],
+        options: TaskOptions(concurrencyLimit: ConcurrencyLimit(2, lease: .seconds(3), key: limits))
+    ) { (context: TaskContext, key: String, milliseconds: Int) async throws -> String in
+        Journal.started(key, context)
+        if milliseconds > 0 { try await Task.sleep(for: .milliseconds(milliseconds)) }
+        let file = (variable("FLEET_LOG") ?? "") + ".go"
+        while milliseconds < 0, !FileManager.default.fileExists(atPath: file) {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        Journal.finished(key)
+        return key
+    }
+
     /// What the schedule emits.
     static let tick = app.task("fleet.tick", parameters: ["entry", "slot"]) {
         (context: TaskContext, entry: String, slot: Int) in
@@ -83,7 +136,7 @@ struct Fleet: TaskProgram {
     }
 
     static let tasks = Tasks {
-        add; echo; fail; sell; work; steps; hold; flaky; once; tick
+        add; echo; fail; sell; work; steps; hold; flaky; once; rated; windowed; hourly; placed; tick
     }
 
     static let schedule = Schedule {
