@@ -84,6 +84,14 @@ extension FaultTests.Processes {
             let store = try app.drivers().schedule
             try await eventually("a slot is sent") { try await store.lastSlot(of: "tick", in: "keys")?.isSent == true }
         }
+        let limits = try app.drivers().limits
+        for owner in ["1:0", "2:0"] {
+            let request = RateRequest(key: "a:b", rate: "1/m", owner: owner, run: "run")
+            _ = try await limits.take(request, within: .seconds(20))
+            _ = try await limits.acquire("a:b", owner: owner, count: 1, lease: .seconds(30), within: .seconds(20))
+        }
+        _ = try await limits.acquire("c", owner: "1", count: 1, lease: .seconds(30), within: .seconds(20))
+        try await limits.release("c", owner: "1", within: .seconds(20))
         // As its leader goes on; the one above has resigned.
         #expect(try await app.drivers().schedule.lead("keys", as: "somebody", lease: .seconds(15)))
     }
