@@ -19,6 +19,15 @@ extension FaultTests.Processes {
         }
     }
 
+    @Test("doctor has nothing against results by message, or none", arguments: ["rpc://", "disabled://"])
+    func noResultServer(_ backend: String) async throws {
+        try await Self.withDoctor { doctor in
+            let report = try await doctor.run(["doctor", "--strict", "--result-backend", backend])
+            #expect(report.end == .exit(0), "\(report.transcript)")
+            #expect(Self.says(report, "ok result backend \(backend)"), "\(report.transcript)")
+        }
+    }
+
     /// A setting of Redis, and how doctor takes it.
     struct Ailment: CustomTestStringConvertible, Sendable {
         let testDescription: String

@@ -69,14 +69,22 @@ extension FaultTests.Processes {
             "keys.fails",
             options: TaskOptions(retry: .fixed(attempts: 2, delay: .zero), tracksStarted: true)
         ) { () async throws -> Int in throw CancellationError() }
+        let limited = app.task("keys.limited", options: TaskOptions(rateLimit: "100/s")) { 2 }
         let held = app.task("keys.held", options: TaskOptions(unique: .refuse)) { (_: String) in }
         try await app.withWorker {
             let value = try await once.delay().value(within: .seconds(20))
             #expect(value == 1)
             await #expect(throws: TaskFailure.self) { _ = try await fails.delay().value(within: .seconds(20)) }
+            let two = try await limited.delay().value(within: .seconds(20))
+            #expect(two == 2)
             let unknown = app.signature("keys.nosuch", returning: Int.self)
             await #expect(throws: TaskFailure.self) { _ = try await unknown.apply().value(within: .seconds(20)) }
         }
+        let limits = try app.drivers().limits
+        for (limit, owner) in [("busy", "a"), ("busy", "b"), ("freed", "a")] {
+            _ = try await limits.acquire(limit, owner: owner, count: 1, lease: .seconds(60), within: .seconds(20))
+        }
+        _ = try await limits.release("freed", owner: "a", within: .seconds(20))
         // Nobody runs it, so its lock stays.
         _ = try await held.delay("a:b {c}")
         let schedule = Schedule { Entry("tick", once(), every: .milliseconds(100)) }
@@ -84,14 +92,6 @@ extension FaultTests.Processes {
             let store = try app.drivers().schedule
             try await eventually("a slot is sent") { try await store.lastSlot(of: "tick", in: "keys")?.isSent == true }
         }
-        let limits = try app.drivers().limits
-        for owner in ["1:0", "2:0"] {
-            let request = RateRequest(key: "a:b", rate: "1/m", owner: owner, run: "run")
-            _ = try await limits.take(request, within: .seconds(20))
-            _ = try await limits.acquire("a:b", owner: owner, count: 1, lease: .seconds(30), within: .seconds(20))
-        }
-        _ = try await limits.acquire("c", owner: "1", count: 1, lease: .seconds(30), within: .seconds(20))
-        try await limits.release("c", owner: "1", within: .seconds(20))
         // As its leader goes on; the one above has resigned.
         #expect(try await app.drivers().schedule.lead("keys", as: "somebody", lease: .seconds(15)))
     }

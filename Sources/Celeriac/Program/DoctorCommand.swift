@@ -56,7 +56,7 @@ struct DoctorCommand: Command {
         do throws(CeleriacError) {
             let drivers = try app.drivers()
             async let broker = examineBroker(drivers.broker, queues: Self.queues(of: app), app.configuration)
-            async let results = examine(drivers.results, "result backend", app.configuration)
+            async let results = examine(drivers.results, "result backend", drivers.results.address, app.configuration)
             findings += await broker
             findings += await results
         } catch {
@@ -70,7 +70,7 @@ struct DoctorCommand: Command {
         queues: [QueueName],
         _ configuration: Configuration
     ) async -> [Finding] {
-        var findings = await examine(broker, "broker", configuration)
+        var findings = await examine(broker, "broker", broker.address, configuration)
         guard !findings.contains(where: { $0.verdict == .fail }) else { return findings }
         for queue in queues {
             do throws(CeleriacError) {
@@ -82,10 +82,16 @@ struct DoctorCommand: Command {
         return findings
     }
 
-    private func examine(_ driver: any Sendable, _ check: String, _ configuration: Configuration) async -> [Finding] {
+    private func examine(
+        _ driver: any Sendable,
+        _ check: String,
+        _ address: String,
+        _ configuration: Configuration
+    ) async -> [Finding] {
         if let driver = driver as? any Examinable {
             return await driver.examine(within: timeout, time: configuration.time)
         }
+        guard address.hasPrefix("memory:") else { return [.ok(check, "\(address), which is no server of its own")] }
         return [
             .warn(
                 check,

@@ -372,8 +372,3 @@ extension Worker: StateReporter {
         return false
     }
 }
-
-extension CeleriacError {
-    /// Whether the same attempt may succeed a little later.
-    fileprivate var isPassing: Bool { [.unavailable, .connectionLost].contains(code) }
-}
