@@ -26,6 +26,9 @@ extension Worker {
         case away
     }
 
+    /// The broker's delay queues count whole seconds, and take nothing that is not longer than one.
+    private static let shortestParking = Duration.milliseconds(1001)
+
     /// Brings a call to a slot within its limits.
     func enter(_ message: TaskMessage, _ limits: TaskLimits?, _ drivers: Drivers) async -> Entry {
         guard let limits else {
@@ -67,8 +70,7 @@ extension Worker {
                 pause = min(.seconds(60), note.nextPause()) * .random(in: 0.5...1.5)
             }
             let bounded = untilExpiry(of: message).map { min($0, pause) } ?? pause
-            // Less than two seconds the broker's delay queues cannot be relied on to keep it.
-            return .over(max(.seconds(2), bounded), note)
+            return .over(max(Self.shortestParking, bounded), note)
         }
     }
 
@@ -262,6 +264,6 @@ extension Worker {
                 note.place = place
             }
         }
-        return (max(.seconds(2), untilExpiry(of: message).map { min($0, wait) } ?? wait), note)
+        return (max(Self.shortestParking, untilExpiry(of: message).map { min($0, wait) } ?? wait), note)
     }
 }
