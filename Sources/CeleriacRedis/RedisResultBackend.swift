@@ -79,8 +79,8 @@ final class RedisResultBackend: ResultBackend {
 
     /// A compressed record that the script has given back: its digest, and its state.
     struct Seen {
-        var digest = ""
-        var state = ""
+        let digest: String
+        let state: String
     }
 
     /// What ``storeScript`` is given: two keys, then the arguments.
@@ -88,7 +88,7 @@ final class RedisResultBackend: ResultBackend {
         _ record: TaskRecord,
         as document: [UInt8],
         ttl: Duration,
-        after seen: Seen = Seen()
+        after seen: Seen? = nil
     ) -> RedisArguments {
         var words = RedisArguments(arguments: 9, octets: document.count + 224)
         words.append(RecordKey(task: record.task, isAttempt: false))
@@ -98,8 +98,10 @@ final class RedisResultBackend: ResultBackend {
         words.append(record.state.isFinal ? 1 : 0)
         words.append(Int(record.attempt.rawValue))
         words.append(Int(record.fence.rawValue))
-        words.append(seen.digest)
-        words.append(seen.state)
+        if let seen {
+            words.append(seen.digest)
+            words.append(seen.state)
+        }
         return words
     }
 
@@ -126,7 +128,7 @@ final class RedisResultBackend: ResultBackend {
     func store(_ record: TaskRecord, ttl: Duration, within timeout: Duration) async throws(CeleriacError) -> Bool {
         let deadline = ContinuousClock.now + timeout
         let document = StoredDocument.sealed(record.document, compression)
-        var seen = Seen()
+        var seen: Seen?
         for _ in 0..<Self.looks {
             let reply: RESPValue
             do {
@@ -134,7 +136,7 @@ final class RedisResultBackend: ResultBackend {
                     Self.storeScript,
                     keyCount: 2,
                     words: Self.storing(record, as: document, ttl: ttl, after: seen),
-                    timeout: max(.milliseconds(1), ContinuousClock.now.duration(to: deadline)),
+                    timeout: seen == nil ? timeout : max(.milliseconds(1), ContinuousClock.now.duration(to: deadline)),
                     retry: .idempotent
                 )
             } catch {

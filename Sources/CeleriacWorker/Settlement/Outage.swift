@@ -7,10 +7,10 @@ final class Outage: Sendable {
     /// Notes a failure; whether it is the first one.
     func begins() -> Bool { !isOn.exchange(true, ordering: .relaxed) }
 
-    /// Notes a success; `false` for the first one after failures.
-    func isOver() -> Bool {
+    /// Notes a success; whether it is the first one after failures.
+    func ends() -> Bool {
         // Read first: every result passes here, and nearly always there is nothing to change.
-        guard isOn.load(ordering: .relaxed) else { return true }
-        return !isOn.exchange(false, ordering: .relaxed)
+        guard isOn.load(ordering: .relaxed) else { return false }
+        return isOn.exchange(false, ordering: .relaxed)
     }
 }

@@ -236,7 +236,7 @@ extension Worker {
             let remaining = ContinuousClock.now.duration(to: deadline)
             do throws(CeleriacError) {
                 try await drivers.results.store(record, ttl: ttl, within: max(.milliseconds(1), remaining))
-                if !outage.isOver() { logger.notice("results are stored again") }
+                if outage.ends() { logger.notice("results are stored again") }
                 return true
             } catch {
                 guard error.isPassing, wait < remaining, stop.phase <= .now else {
