@@ -17,10 +17,14 @@ extension Worker {
         case .park(let message, let delay):
             await park(message, for: delay, delivery, drivers)
         case .expired(let message):
-            await expire(message, delivery, drivers)
+            // Calls that joined this one may expire later.
+            if hold(of: message)?.lock.joins == true { return await run(message, after: nil, delivery, drivers) }
+            await expire(message, hold(of: message), delivery, drivers)
         case .deadLetter(let reason, let failure, let id):
             let lock = UniqueLock(headers: delivery.message.headers)
-            await deadLetter(reason, failure, id: id, lock: lock, delivery, drivers)
+            var hold = id.flatMap { id in lock.map { UniqueHold($0, of: id) } }
+            let body = await takeOffer(&hold, drivers)
+            await deadLetter(reason, failure, id: id, body: body, hold, delivery, drivers)
         }
     }
 
@@ -37,11 +41,30 @@ extension Worker {
         {
             return await skip(message, delivery, drivers)
         }
-        guard await slots.acquire() else { return giveBack(delivery, message.id) }
+        var message = message
+        var hold = hold(of: message)
+        var fence: UInt64?
+        var wait = UniqueWait()
+        while true {
+            guard await acquireSlot(keeping: hold, drivers) else { return giveBack(delivery, message.id) }
+            guard let waiting = hold else { break }
+            let entry = await enter(waiting, message, &wait, drivers)
+            if case .run(let newest, let running, let granted) = entry {
+                (message, hold, fence) = (newest, running, granted)
+                break
+            }
+            slots.release()
+            switch entry {
+            case .wait(.sleep(let pause)):
+                guard (try? await time.sleep(for: pause)) != nil else { return giveBack(delivery, message.id) }
+            case .wait(.park(let later, let pause)): return await park(later, for: pause, delivery, drivers)
+            case .run, .unknown: return await giveBackLater(delivery, message.id)
+            }
+        }
         // The wait for a slot may have been long (wire document §5.1, step 5).
         if let expires = message.expires, expires < time.now {
             slots.release()
-            return await expire(message, delivery, drivers)
+            return await expire(message, hold, delivery, drivers)
         }
         let timeLimit = Self.shortest(message.timeLimits.soft ?? task.options.timeLimit, message.timeLimits.hard)
         let context = TaskContext(
@@ -53,16 +76,17 @@ extension Worker {
             run: delivery.attempt(retries: message.retries),
             reporter: self
         )
+        context.note(lockFence: fence)
         if task.options.tracksStarted, wantsResult(message, of: task) {
             await storeStarted(message, context.run, of: task, drivers)
         }
         emit(.started(context))
         let began = ContinuousClock.now
-        let (end, reason) = await runBody(of: task, context, message, timeLimit: timeLimit, drivers)
+        let (end, reason) = await runBody(of: task, context, message, hold, timeLimit: timeLimit, drivers)
         slots.release()
 
         let outcome = judge(end, reason, of: message, task)
-        await settle(outcome, message, of: task, context, runtime: began.duration(to: .now), delivery, drivers)
+        await settle(outcome, message, of: task, context, hold, runtime: began.duration(to: .now), delivery, drivers)
     }
 
     private static func shortest(_ left: Duration?, _ right: Duration?) -> Duration? {
@@ -103,18 +127,19 @@ extension Worker {
         of task: TaskRegistration,
         _ context: TaskContext,
         _ message: TaskMessage,
+        _ hold: UniqueHold?,
         timeLimit: Duration?,
         _ drivers: Drivers
     ) async -> (BodyEnd, BodyRun.CancelReason?) {
         let run = BodyRun()
         bodies.insert(run)
         defer { bodies.remove(run) }
-        let lock = UniqueLock(headers: message.headers)
+        let isKept = hold?.kept != nil
         let perform = task.perform
         run.start {
             try await TaskContext.$current.withValue(context) { try await perform(context, message.body) }
         }
-        guard timeLimit != nil || lock != nil else { return (await run.end(), run.cancelReason) }
+        guard timeLimit != nil || isKept else { return (await run.end(), run.cancelReason) }
 
         return await withTaskGroup(of: Void.self) { group in
             if let timeLimit {
@@ -123,27 +148,10 @@ extension Worker {
                     run.cancel(.timeLimit)
                 }
             }
-            if let lock { group.addTask { await self.keep(lock, of: message.id, drivers) } }
+            if isKept, let hold { group.addTask { await self.keep(hold, context, drivers) } }
             let end = await run.end()
             group.cancelAll()
             return (end, run.cancelReason)
         }
-    }
-
-    /// Renews a unique call's lock at a third of its lease until cancelled.
-    ///
-    /// A lock lost meanwhile does not stop the task: it reduces duplicates, it does not guard them.
-    private func keep(_ lock: UniqueLock, of id: TaskID, _ drivers: Drivers) async {
-        repeat {
-            do {
-                if try await !drivers.locks.renew(lock.key, owner: id.rawValue, lease: lock.lease) {
-                    logger.warning("unique task lost its lock while running", metadata: [("id", id.rawValue)])
-                    return
-                }
-            } catch {
-                guard error.code != .cancelled else { return }
-                logger.warning("cannot renew a unique task's lock", metadata: [("error", error.description)])
-            }
-        } while (try? await time.sleep(for: lock.lease / 3)) != nil
     }
 }

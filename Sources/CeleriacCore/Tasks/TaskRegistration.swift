@@ -2,6 +2,8 @@
 package struct TaskRegistration: Sendable {
     package let name: TaskName
     package let options: TaskOptions
+    /// The names of its positional parameters, if it has told them.
+    package let parameters: [String]
     /// The types of parameters and result, for people: `(Int, Int) -> Int`.
     package let type: String
     /// Runs the task on a body of protocol 2 and returns its value as JSON.
@@ -12,11 +14,13 @@ package struct TaskRegistration: Sendable {
     package init(
         name: TaskName,
         options: TaskOptions,
+        parameters: [String] = [],
         type: String,
         perform: @escaping @Sendable (TaskContext, [UInt8]) async throws -> [UInt8]
     ) {
         self.name = name
         self.options = options
+        self.parameters = parameters
         self.type = type
         self.perform = perform
     }
