@@ -68,9 +68,20 @@ struct TasksCommand: Command {
         add("resultTTL", task.resultTTL, "result kept")
         if task.ignoresResult { options.append(("ignoresResult", true, "no result")) }
         if let unique = task.unique {
-            options.append(("uniqueFor", .double(unique.lease.inSeconds), "unique"))
+            let (scope, span) = Self.scope(of: unique)
+            options.append(("unique", .string(scope), "unique \(scope)"))
+            if let span { options.append(("uniqueFor", .double(span.inSeconds), "lock lasts \(span.argument) s")) }
         }
         if task.tracksStarted { options.append(("tracksStarted", true, "tracks its start")) }
         return options
+    }
+
+    private static func scope(of policy: UniquePolicy) -> (name: String, span: Duration?) {
+        switch policy.scope {
+        case .untilStarted: ("until started", policy.lease)
+        case .untilFinished: ("until finished", policy.lease)
+        case .window(let window): ("in a window", window)
+        case .forever: ("for ever", nil)
+        }
     }
 }
