@@ -23,7 +23,8 @@ extension Worker {
         case .deadLetter(let reason, let failure, let id):
             let lock = UniqueLock(headers: delivery.message.headers)
             var hold = id.flatMap { id in lock.map { UniqueHold($0, of: id) } }
-            let body = await takeOffer(&hold, drivers)
+            // The newest arguments are kept with it.
+            let body = await takeOffer(&hold, drivers)?.arguments
             await deadLetter(reason, failure, id: id, body: body, hold, delivery, drivers)
         }
     }
@@ -39,7 +40,7 @@ extension Worker {
         if delivery.isRedelivered, configuration.skipsSucceeded, wantsResult(message, of: task),
             await hasSucceeded(message.id, drivers)
         {
-            return await skip(message, delivery, drivers)
+            guard await isJoined(message, drivers) else { return await skip(message, delivery, drivers) }
         }
         var message = message
         var hold = hold(of: message)

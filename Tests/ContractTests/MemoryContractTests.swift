@@ -29,6 +29,24 @@ struct MemoryContractTests {
         try await clause.verify { MemoryLockStore() }
     }
 
+    @Test("No lock has two owners or outlasts its lease, and fences grow, whatever happens to owners and answers")
+    func lockHistories() async throws {
+        let time = ManualTimeSource()
+        let store = MemoryLockStore(time: time)
+        for seed in 0..<4000 {
+            try await LockHistory(seed: UInt64(seed)).verify(store) { time.advance(by: $0) }
+        }
+    }
+
+    @Test("No accepted call is lost by joining another, whatever crashes")
+    func uniqueHistories() async throws {
+        let time = ManualTimeSource()
+        let store = MemoryLockStore(time: time)
+        for seed in 0..<4000 {
+            try await UniqueHistory(seed: UInt64(seed)).verify(store) { time.advance(by: .seconds(601)) }
+        }
+    }
+
     @Test("The schedule store honours its contract", arguments: ScheduleStoreContract.allCases)
     func scheduleStore(_ clause: ScheduleStoreContract) async throws {
         try await clause.verify { MemoryScheduleStore() }

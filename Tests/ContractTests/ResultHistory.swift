@@ -112,7 +112,7 @@ struct ResultHistory {
 }
 
 /// SplitMix64: equal seeds give equal histories.
-private struct SeededGenerator: RandomNumberGenerator {
+struct SeededGenerator: RandomNumberGenerator {
     var state: UInt64
 
     mutating func next() -> UInt64 {

@@ -19,6 +19,12 @@ extension Worker {
         return UniqueHold(lock, of: message.id, isForeign: true)
     }
 
+    /// Whether other calls count on this message's run: then that an earlier one has succeeded is not enough.
+    func isJoined(_ message: TaskMessage, _ drivers: Drivers) async -> Bool {
+        var hold = hold(of: message)
+        return await takeOffer(&hold, drivers) != nil
+    }
+
     /// Waits for a slot; a unique call's lock is renewed meanwhile.
     func acquireSlot(keeping hold: UniqueHold?, _ drivers: Drivers) async -> Bool {
         guard let hold, hold.kept != nil else { return await slots.acquire() }
@@ -99,8 +105,8 @@ extension Worker {
         }
     }
 
-    /// The arguments that calls have left with one that cannot run, so that they are kept with it.
-    func takeOffer(_ hold: inout UniqueHold?, _ drivers: Drivers) async -> [UInt8]? {
+    /// What calls have left with one that will not run.
+    func takeOffer(_ hold: inout UniqueHold?, _ drivers: Drivers) async -> CallOffer? {
         guard let lock = hold?.lock, let id = hold?.id, lock.joins else { return nil }
         let running = lock.runningKey(of: id)
         // What cannot be had now is lost with the lock; the message itself is not.
@@ -113,7 +119,7 @@ extension Worker {
             )
         else { return nil }
         hold?.hasStarted = true
-        return offer?.arguments
+        return offer
     }
 
     /// Renews a lock at a third of its lease until cancelled.
