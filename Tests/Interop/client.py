@@ -4,6 +4,8 @@ import json
 import sys
 import time
 
+import proj
+from celery_once import AlreadyQueued
 from proj import app
 
 
@@ -16,6 +18,15 @@ def send(task, args=(), kwargs=None, timeout=20, **options):
 def publish(task, args=(), kwargs=None, **options):
     """Sends a call and does not wait."""
     return {"id": app.send_task(task, args=tuple(args), kwargs=kwargs or {}, **options).id}
+
+
+def once(function, args, graceful=False, **options):
+    """Sends a call of a task with celery-once's lock, and does not wait."""
+    try:
+        result = getattr(proj, function).apply_async(args=tuple(args), once={"graceful": graceful}, **options)
+    except AlreadyQueued as refusal:
+        return {"refused": refusal.countdown}
+    return {"id": result.id, "state": result.state if result.id is None else None}
 
 
 def get(id, timeout=20):
