@@ -37,13 +37,14 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CHiredis", path: "Sources/CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "COpenSSL", path: "Sources/COpenSSL", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CZlib", path: "Sources/CZlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CShims", path: "Sources/CShims"),
 
         room("Transport", ["CShims", "COpenSSL"]),
         room("AMQP", ["Transport"]),
         room("Redis", ["Transport", "CHiredis"]),
 
-        room("CeleriacCore"),
+        room("CeleriacCore", ["CZlib"]),
         room("CeleriacAMQP", ["CeleriacCore", "AMQP"]),
         room("CeleriacRedis", ["CeleriacCore", "Redis"]),
         room("CeleriacWorker", ["CeleriacCore"]),
@@ -85,6 +86,7 @@ let package = Package(
         pattern("streams"),
         program("celeriac-bench", at: "Benchmarks/celeriac-bench", ["Celeriac", "CeleriacCore"]),
         program("amqp-bench", at: "Benchmarks/amqp-bench", ["AMQP"]),
+        program("redis-bench", at: "Benchmarks/redis-bench", ["CeleriacCore", "CeleriacRedis", "Redis"]),
 
         .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
         .target(
@@ -107,9 +109,9 @@ let package = Package(
         suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),
         suite(
             "ContractTests",
-            ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "Redis", "TLSSupport", "TestSupport"]
+            ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "FleetSupport", "Redis", "TLSSupport", "TestSupport"]
         ),
-        suite("CeleriacWorkerTests", ["CeleriacWorker"]),
+        suite("CeleriacWorkerTests", ["CeleriacWorker", "TestSupport"]),
         suite("RedisTests", ["FaultProxySupport", "Redis", "TLSSupport", "Transport"]),
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore", "TestSupport"]),
         suite("AMQPTests", ["AMQP"]),
@@ -127,8 +129,11 @@ let package = Package(
             "AMQPFaultTests",
             ["AMQP", "CeleriacAMQP", "CeleriacCore", "FaultProxySupport", "FleetSupport", "TestSupport"]
         ),
-        suite("FaultTests", ["fleet", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "Redis"]),
-        suite("InteropTests", ["fleet", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "AMQP"]),
+        suite(
+            "FaultTests",
+            ["fleet", "FaultProxySupport", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "Redis"]
+        ),
+        suite("InteropTests", ["fleet", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "AMQP", "Redis"]),
         suite("DocumentationTests", ["Celeriac"]),
         suite("AMQPExamplesTests", ["FleetSupport", "TestSupport"]),
     ]

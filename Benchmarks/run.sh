@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compares Celeriac with a bare C client and with Python Celery in one run, on private servers, and prints a table for
-# the AMQP library alone and one for the whole framework.
+# the AMQP library alone, one for the whole framework, and one for results in Redis.
 # What the figures mean, and the settings: Benchmarks/README.md.
 set -euo pipefail
 
@@ -11,7 +11,8 @@ cd "$root"
 export BENCH_COUNT=${BENCH_COUNT:-50000} BENCH_CELERY_COUNT=${BENCH_CELERY_COUNT:-3000}
 export BENCH_TRIPS=${BENCH_TRIPS:-1000} BENCH_ROUNDS=${BENCH_ROUNDS:-3}
 export BENCH_AMQP_COUNT=${BENCH_AMQP_COUNT:-100000} BENCH_MEMORY_COUNT=${BENCH_MEMORY_COUNT:-200000}
-export BENCH_SECTIONS=${BENCH_SECTIONS:-amqp framework}
+export BENCH_REDIS_COUNT=${BENCH_REDIS_COUNT:-200000} BENCH_WAITERS=${BENCH_WAITERS:-10000}
+export BENCH_SECTIONS=${BENCH_SECTIONS:-amqp framework redis}
 export BENCH_CONTESTANTS=${BENCH_CONTESTANTS:-bare-c celeriac celery}
 
 if [[ ${1:-} != measure ]]; then
@@ -31,22 +32,32 @@ if [[ ${1:-} != measure ]]; then
             exit 1
         fi
     }
-    BENCH_PYTHON='' BENCH_CELERIAC='' BENCH_AMQP=''
+    BENCH_PYTHON='' BENCH_CELERIAC='' BENCH_AMQP='' BENCH_REDIS=''
     if [[ " $BENCH_SECTIONS " == *" amqp "* ]]; then
         build_swift amqp-bench
         BENCH_AMQP=$built
     fi
     if [[ " $BENCH_SECTIONS " == *" framework "* ]]; then
-        if [[ " $BENCH_CONTESTANTS " == *" celery "* ]]; then BENCH_PYTHON=$(Scripts/python-environment.sh); fi
         if [[ " $BENCH_CONTESTANTS " == *" celeriac "* ]]; then
             build_swift celeriac-bench
             BENCH_CELERIAC=$built
         fi
     fi
-    export BENCH_BARE BENCH_PYTHON BENCH_CELERIAC BENCH_AMQP
+    if [[ " $BENCH_SECTIONS " == *" redis "* ]]; then
+        build_swift redis-bench
+        BENCH_REDIS=$built
+    fi
+    if [[ $BENCH_SECTIONS != amqp && " $BENCH_CONTESTANTS " == *" celery "* ]]; then
+        BENCH_PYTHON=$(Scripts/python-environment.sh)
+    fi
+    export BENCH_BARE BENCH_PYTHON BENCH_CELERIAC BENCH_AMQP BENCH_REDIS
     # With one scheduler RabbitMQ would be the same for everybody, but not what a machine runs.
     CELERIAC_RABBITMQ_SCHEDULERS=${CELERIAC_RABBITMQ_SCHEDULERS:-$(nproc)}
     export CELERIAC_RABBITMQ_SCHEDULERS
+    # The servers' files are kept in memory where there is room: a disk's moods would be all that large bodies measure.
+    if [[ -z ${TMPDIR:-} && -d /dev/shm && $(df --output=avail -B1 /dev/shm | tail -1) -gt 6000000000 ]]; then
+        export TMPDIR=/dev/shm
+    fi
     exec Scripts/with-servers.sh "$here/run.sh" measure
 fi
 
@@ -70,7 +81,7 @@ amqp_cases=()
 add_case() { # NAME ARGUMENT…: the first argument is the measure
     amqp_cases+=("$*")
 }
-large=$((BENCH_AMQP_COUNT / 25))
+large=$((BENCH_AMQP_COUNT / 10))
 for type in classic quorum; do
     small=(--count "$BENCH_AMQP_COUNT" --queue-type "$type")
     add_case "$type-publish" publish --mandatory no "${small[@]}"
@@ -141,12 +152,49 @@ framework_section() {
     python3 "$here/table.py" framework "${contestants[@]}" <"$samples"
 }
 
-echo "$(nproc) cores; RabbitMQ and Redis on the same machine"
+# MARK: Results in Redis
+
+measure_redis() { # COMMAND…: on an empty server, so that no contestant pays for what another has stored
+    redis-cli -u "$REDIS_URL" FLUSHALL SYNC >/dev/null
+    measure "$@"
+}
+
+redis_section() {
+    local round script=$CELERIAC_SERVERS_DIR/store.lua way
+    "$BENCH_REDIS" script >"$script"
+    # A rewrite of the log would hit one of them, and not the others.
+    redis-cli -u "$REDIS_URL" CONFIG SET auto-aof-rewrite-percentage 0 >/dev/null
+    for ((round = 1; round <= BENCH_ROUNDS; round++)); do
+        progress "Redis round $round of $BENCH_ROUNDS"
+        for way in fenced lean; do
+            measure_redis "$BENCH_BARE" "$way" --count "$BENCH_REDIS_COUNT" --script "$script"
+            measure_redis "$BENCH_REDIS" "pipeline-$way" --count "$BENCH_REDIS_COUNT"
+            if [[ $way == fenced ]]; then
+                measure_redis "$BENCH_REDIS" callers --count "$BENCH_REDIS_COUNT"
+                measure_redis "$BENCH_REDIS" store --count "$BENCH_REDIS_COUNT"
+            fi
+            if [[ $BENCH_PYTHON ]]; then
+                measure_redis "$BENCH_PYTHON" "$here/peers/redis_bench.py" "pipeline-$way" --script "$script" \
+                    --count "$((BENCH_REDIS_COUNT / 10))"
+            fi
+        done
+        if [[ $BENCH_PYTHON ]]; then
+            measure_redis "$BENCH_PYTHON" "$here/peers/redis_bench.py" celery --count "$((BENCH_REDIS_COUNT / 40))"
+        fi
+        measure_redis "$BENCH_REDIS" waiters --count "$BENCH_WAITERS"
+    done
+    progress ''
+    echo "Results in Redis; median of $BENCH_ROUNDS rounds"
+    python3 "$here/table.py" redis <"$samples"
+}
+
+echo "$(nproc) cores; RabbitMQ and Redis on the same machine, their files on $(stat -f -c %T "$CELERIAC_SERVERS_DIR")"
 for section in $BENCH_SECTIONS; do
     echo
     case $section in
         amqp) amqp_section ;;
         framework) framework_section ;;
+        redis) redis_section ;;
         *)
             echo "${0##*/}: no section $section" >&2
             exit 64

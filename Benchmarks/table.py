@@ -2,6 +2,7 @@
 
     table.py framework CONTESTANT…      a row for each contestant
     table.py amqp CASE…                 a row for each case, and a line about memory
+    table.py redis                      a row for each way to store a result, and a line about waits
 
 A figure that is missing is an error.
 """
@@ -73,18 +74,42 @@ def amqp(samples, cases):
             )
 
 
-def show(rows):
+def redis(samples, _):
+    rows = [["stored by", "contestant", "results /s", f"÷ {MEASURE}", "CPU µs"]]
+    for measure, title in (("fenced", "our script"), ("lean", "SETEX + PUBLISH")):
+        contestants = dict.fromkeys(r["contestant"] for r in samples.records if r["measure"] == measure)
+        floor = samples.median(MEASURE, measure, "rate")
+        for contestant in contestants:
+            rate, processor = (samples.median(contestant, measure, figure) for figure in ("rate", "cpu_us"))
+            rows.append([title, contestant, f"{rate:,.0f}", f"{rate / floor:.2f}", f"{processor:.1f}"])
+    show(rows, texts=2)
+    octets, threads, connections, p50, p99 = (
+        samples.median("celeriac", "waiters", figure)
+        for figure in ("octets", "threads", "connections", "p50_ms", "p99_ms")
+    )
+    count = next(record["count"] for record in samples.records if record["measure"] == "waiters")
+    print(
+        f"\n{count:,} waits at once: {octets / 1024:.1f} KiB each, {threads:.0f} threads, {connections:.0f} connections; "
+        f"from storing a result to its wait going on {p50:.2f} ms (p50), {p99:.2f} ms (p99)"
+    )
+
+
+def show(rows, texts=1):
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for index, row in enumerate(rows):
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]
+        cells = [
+            cell.ljust(width) if column < texts else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))
+        ]
         print("| " + " | ".join(cells) + " |")
         if index == 0:
-            print("| " + " | ".join(["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]) + " |")
+            rules = ["-" * width if column < texts else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
+            print("| " + " | ".join(rules) + " |")
 
 
 def main():
-    sections = {"framework": framework, "amqp": amqp}
-    if len(sys.argv) < 3 or sys.argv[1] not in sections:
+    sections = {"framework": framework, "amqp": amqp, "redis": redis}
+    if len(sys.argv) < 2 or sys.argv[1] not in sections:
         sys.exit(__doc__)
     sections[sys.argv[1]](Samples(sys.stdin), sys.argv[2:])
 

@@ -8,8 +8,8 @@ purpose=${1:-build}
 # What the Swift toolchain itself needs on a bare Debian 12, and the C libraries this package binds.
 packages=(
     binutils ca-certificates gcc git libc6-dev libcurl4 libedit2 libgcc-12-dev libncurses6 libsqlite3-0
-    libstdc++-12-dev libxml2 pkg-config tzdata zlib1g-dev
-    libhiredis-dev libssl-dev
+    libstdc++-12-dev libxml2 pkg-config tzdata
+    libhiredis-dev libssl-dev zlib1g-dev
 )
 case $purpose in
     build | docs) ;;

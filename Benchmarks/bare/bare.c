@@ -5,6 +5,8 @@
 //   bare drain         --count N [--prefetch P] [--size OCTETS] [--ack multiple|single] [--redis]
 //   bare drain-results --count N ...      the same as drain --redis
 //   bare roundtrip     --count N
+//   bare fenced        --count N --script FILE [--window W]     results in Redis alone, by Celeriac's script
+//   bare lean          --count N [--window W]                   the same by SETEX and PUBLISH
 //
 // RABBITMQ_URL and REDIS_URL name the servers; --queue-type quorum asks for quorum queues. One JSON line each, in which
 // --name replaces the measure's name.
@@ -35,6 +37,7 @@ struct options {
     const char *command;
     const char *name;
     const char *queue_type;
+    const char *script;
     uint64_t count;
     uint64_t window;
     size_t size;
@@ -294,10 +297,11 @@ static void write_all(redisContext *redis) {
     }
 }
 
+static const char meta[] =
+    "{\"status\": \"SUCCESS\", \"result\": null, \"traceback\": null, \"children\": [], "
+    "\"date_done\": \"2026-01-02T03:04:05.678901+00:00\", \"task_id\": \"956aeb9c-d3c3-45a6-be9b-498fe67876f7\"}";
+
 static void append_result(redisContext *redis, const char *key) {
-    static const char meta[] =
-        "{\"status\": \"SUCCESS\", \"result\": null, \"traceback\": null, \"children\": [], "
-        "\"date_done\": \"2026-01-02T03:04:05.678901+00:00\", \"task_id\": \"956aeb9c-d3c3-45a6-be9b-498fe67876f7\"}";
     redisAppendCommand(redis, "SETEX %s 86400 %s", key, meta);
     redisAppendCommand(redis, "PUBLISH %s %s", key, meta);
 }
@@ -309,6 +313,63 @@ static void take_replies(redisContext *redis, int count) {
         if (reply->type == REDIS_REPLY_ERROR) die("Redis", reply->str);
         freeReplyObject(reply);
     }
+}
+
+// MARK: results alone
+
+// The digest by which the server knows the script in a file.
+static void load_script(redisContext *redis, const char *path, char digest[41]) {
+    static char text[1 << 16];
+    FILE *file = path ? fopen(path, "r") : NULL;
+    if (!file) die("--script", path ? strerror(errno) : "no file");
+    size_t length = fread(text, 1, sizeof text, file);
+    fclose(file);
+    redisReply *reply = redisCommand(redis, "SCRIPT LOAD %b", text, length);
+    if (!reply || reply->type != REDIS_REPLY_STRING || reply->len != 40) die("SCRIPT LOAD", redis->errstr);
+    memcpy(digest, reply->str, 41);
+    freeReplyObject(reply);
+}
+
+static void append_fenced(redisContext *redis, const char *digest, const char *key, const char *attempt_key) {
+    const char *words[] = {"EVALSHA", digest, "2", key, attempt_key, meta, "86400000", "1", "0", "0"};
+    redisAppendCommandArgv(redis, sizeof words / sizeof *words, words, NULL);
+}
+
+// Takes the replies that are there, waiting for one at least. Returns how many.
+static uint64_t take_some(redisContext *redis) {
+    uint64_t taken = 0;
+    redisReply *reply;
+    if (redisGetReply(redis, (void **)&reply) != REDIS_OK) die("Redis", redis->errstr);
+    while (reply) {
+        if (reply->type == REDIS_REPLY_ERROR) die("Redis", reply->str);
+        freeReplyObject(reply);
+        taken++;
+        if (redisGetReplyFromReader(redis, (void **)&reply) != REDIS_OK) die("Redis", redis->errstr);
+    }
+    return taken;
+}
+
+static void store_results(const struct options *options, bool fenced) {
+    redisContext *redis = open_redis();
+    char digest[41] = "";
+    if (fenced) load_script(redis, options->script, digest);
+    uint64_t replies_each = fenced ? 1 : 2, sent = 0, replies = 0;
+    double cpu = cpu_seconds(), start = seconds_now();
+    while (replies < options->count * replies_each) {
+        while (sent < options->count && sent - replies / replies_each < options->window) {
+            char key[96], attempt_key[112];
+            snprintf(key, sizeof key, "celery-task-meta-bare-%024llu", (unsigned long long)sent++);
+            if (fenced) {
+                snprintf(attempt_key, sizeof attempt_key, "{%s}.attempt", key);
+                append_fenced(redis, digest, key, attempt_key);
+            } else {
+                append_result(redis, key);
+            }
+        }
+        replies += take_some(redis);
+    }
+    report_rate(options->name, options->count, seconds_now() - start, cpu_seconds() - cpu);
+    redisFree(redis);
 }
 
 // MARK: drain
@@ -444,8 +505,9 @@ static void roundtrip(const struct options *options) {
 // MARK: command line
 
 static void usage(void) {
-    fputs("usage: bare publish|drain|drain-results|roundtrip --count N [--window W] [--size OCTETS] [--prefetch P]\n"
-          "            [--mandatory yes|no] [--ack multiple|single] [--redis] [--queue-type classic|quorum] [--name NAME]\n",
+    fputs("usage: bare publish|drain|drain-results|roundtrip|fenced|lean --count N [--window W] [--size OCTETS] [--prefetch P]\n"
+          "            [--mandatory yes|no] [--ack multiple|single] [--redis] [--queue-type classic|quorum] [--name NAME]\n"
+          "            [--script FILE]\n",
           stderr);
     exit(64);
 }
@@ -476,6 +538,7 @@ int main(int argc, char **argv) {
         else if (strcmp(name, "--prefetch") == 0) options.prefetch = (int)number(value, 65535);
         else if (strcmp(name, "--queue-type") == 0) options.queue_type = value;
         else if (strcmp(name, "--name") == 0) options.name = value;
+        else if (strcmp(name, "--script") == 0) options.script = value;
         else if (strcmp(name, "--mandatory") == 0 && strcmp(value, "yes") == 0) options.mandatory = true;
         else if (strcmp(name, "--mandatory") == 0 && strcmp(value, "no") == 0) options.mandatory = false;
         else if (strcmp(name, "--ack") == 0 && strcmp(value, "multiple") == 0) options.multiple = true;
@@ -492,6 +555,8 @@ int main(int argc, char **argv) {
         drain(&options);
     } else if (strcmp(options.command, "roundtrip") == 0) {
         roundtrip(&options);
+    } else if (strcmp(options.command, "fenced") == 0 || strcmp(options.command, "lean") == 0) {
+        store_results(&options, options.command[0] == 'f');
     } else {
         usage();
     }

@@ -14,12 +14,14 @@ extension TaskApp {
 /// Chooses drivers by the schemes of the configuration's URLs.
 enum DriverResolver {
     static func drivers(for configuration: Configuration) throws(CeleriacError) -> Drivers {
-        let stores = try stores(for: configuration)
+        let broker = try broker(for: configuration)
+        let stores = try stores(for: configuration, beside: broker)
         return Drivers(
-            broker: try broker(for: configuration),
+            broker: broker,
             results: stores.results,
             locks: stores.locks,
-            schedule: stores.schedule
+            schedule: stores.schedule,
+            limits: stores.limits
         )
     }
 
@@ -37,21 +39,52 @@ enum DriverResolver {
         }
     }
 
-    private typealias Stores = (results: any ResultBackend, locks: any LockStore, schedule: any ScheduleStore)
+    private typealias Stores = (
+        results: any ResultBackend, locks: any LockStore, schedule: any ScheduleStore, limits: any LimitStore
+    )
 
-    private static func stores(for configuration: Configuration) throws(CeleriacError) -> Stores {
+    private static func stores(
+        for configuration: Configuration,
+        beside broker: any Broker
+    ) throws(CeleriacError) -> Stores {
         let time = configuration.time
         switch configuration.resultBackendURL.scheme {
         case "memory":
-            return (MemoryResultBackend(time: time), MemoryLockStore(time: time), MemoryScheduleStore(time: time))
-        case "redis", "rediss", "sentinel", "unix", "redis+socket":
-            let stores = try RedisStores(configuration.resultBackendURL, clientName: "celeriac")
-            return (stores.results, stores.locks, stores.schedule)
+            return (
+                MemoryResultBackend(time: time), MemoryLockStore(time: time), MemoryScheduleStore(time: time),
+                MemoryLimitStore(time: time)
+            )
+        case "redis", "rediss", "sentinel", "sentinels", "unix", "redis+socket":
+            let stores = try RedisStores(
+                configuration.resultBackendURL,
+                clientName: "celeriac",
+                compression: configuration.resultCompression
+            )
+            return (stores.results, stores.locks, stores.schedule, stores.limits)
+        case "disabled":
+            let absent = AbsentStores(beside: "disabled://")
+            return (DisabledResultBackend(), absent, absent, absent)
+        case "rpc":
+            guard let broker = broker as? AMQPBroker else {
+                throw CeleriacError(
+                    .configuration,
+                    "results by message (rpc://) need a broker that speaks AMQP; \(broker.address) does not"
+                )
+            }
+            let results = try RPCResultBackend(
+                configuration.resultBackendURL,
+                through: broker,
+                ttl: configuration.resultTTL,
+                time: time,
+                logger: configuration.logger
+            )
+            let absent = AbsentStores(beside: "rpc://")
+            return (results, absent, absent, absent)
         default:
             throw unknown(
                 configuration.resultBackendURL,
                 as: "result backend",
-                known: "memory://, redis://, sentinel://"
+                known: "memory://, redis://, rediss://, sentinel://, sentinels://, rpc://, disabled://"
             )
         }
     }

@@ -42,7 +42,7 @@ public final class AMQPBroker: Broker {
     public let address: String
     let consuming: ConnectionKeeper
     let logger: TaskLogger
-    private let publishing: ConnectionKeeper
+    let publishing: ConnectionKeeper
     private let state = Mutex(State())
 
     /// A broker at a URL; connects when first used.

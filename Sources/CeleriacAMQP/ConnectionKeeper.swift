@@ -38,6 +38,14 @@ final class ConnectionKeeper: Sendable {
         }
     }
 
+    /// The connection over all its recoveries, for those who declare and consume through it; begins to connect if need be.
+    ///
+    /// - Throws: ``AMQPError`` `.closed`.
+    func recovering() throws(AMQPError) -> RecoveringConnection { try start() }
+
+    /// Whether there is a connection now.
+    var isConnected: Bool { state.withLock { $0.kept?.connection.live } != nil }
+
     /// Ends the connection and every attempt for another one.
     func close() async {
         let kept = state.withLock { state in

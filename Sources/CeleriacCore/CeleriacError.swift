@@ -86,6 +86,9 @@ public struct CeleriacError: Error, Sendable, CustomStringConvertible {
         self.underlying = underlying
     }
 
+    /// Whether the server was at fault, not the attempt: the same may succeed a little later.
+    package var isPassing: Bool { code == .unavailable || code == .connectionLost }
+
     /// The code and the message on one line.
     public var description: String { "\(code): \(message)" }
 }

@@ -19,6 +19,7 @@ public final class TaskApp: Sendable {
         var drivers: Result<Drivers, CeleriacError>?
         var tasks: [TaskName: TaskRegistration] = [:]
         var duplicates: Set<TaskName> = []
+        var errors = KnownErrors()
     }
 
     /// An application whose drivers are made by a closure when first needed.
@@ -67,8 +68,9 @@ public final class TaskApp: Sendable {
     /// Sends what is buffered and disconnects; the application cannot be used afterwards.
     public func close(grace: Duration = .seconds(5)) async {
         guard case .success(let drivers)? = state.withLock({ $0.drivers }) else { return }
-        await drivers.broker.close(grace: grace)
+        // Results first: those by message have a queue to delete while there is a connection.
         await drivers.results.close()
+        await drivers.broker.close(grace: grace)
     }
 
     // MARK: Tasks
@@ -78,6 +80,11 @@ public final class TaskApp: Sendable {
             if state.tasks.updateValue(task, forKey: task.name) != nil { state.duplicates.insert(task.name) }
         }
     }
+
+    func know<Failure: TaskError>(_ type: Failure.Type) { state.withLock { $0.errors.insert(type) } }
+
+    /// The error types that results may be thrown as.
+    var errors: KnownErrors { state.withLock { $0.errors } }
 
     /// The registered tasks in order of their names.
     package var tasks: [TaskRegistration] {
@@ -204,6 +211,11 @@ public final class TaskApp: Sendable {
         // Before the call is sent: afterwards the record could come behind the task's end.
         let isRecorded = await recordQueued(message, delay, taskOptions, drivers)
         do {
+            if !(message.ignoresResult ?? taskOptions.ignoresResult),
+                let replies = try await drivers.results.expect(message.id, within: publishTimeout)
+            {
+                message.replyTo = replies
+            }
             try await drivers.broker.publish(
                 message.encoded(expiration: expiration),
                 to: Route(to: configuration.declaration(of: queue)),
@@ -238,7 +250,10 @@ public final class TaskApp: Sendable {
         _ drivers: Drivers
     ) async -> Bool {
         let configuration = configuration
-        guard configuration.tracksQueued, !(message.ignoresResult ?? options.ignoresResult) else { return false }
+        // Where calls are announced to the backend, it knows them without a record.
+        guard configuration.tracksQueued, drivers.results.abilities.contains(.anyCall),
+            !(message.ignoresResult ?? options.ignoresResult)
+        else { return false }
         var record = TaskRecord(
             task: message.id,
             state: .queued,

@@ -12,6 +12,7 @@ extension RedisResultBackend {
         onEvent: @escaping @Sendable (ResultEvent) -> Void
     ) async throws(CeleriacError) -> any ResultListening {
         let subscriber = link.subscriber
+        let poller = poller
         let deadline = ContinuousClock.now + timeout
         let listening = Listening()
         let failure = await withTaskGroup(of: RedisError?.self) { group -> RedisError? in
@@ -31,7 +32,8 @@ extension RedisResultBackend {
                             to: Self.key(of: task),
                             timeout: max(.milliseconds(1), ContinuousClock.now.duration(to: deadline))
                         ) { event in onEvent(event == nil ? .closed : .stored(task)) }
-                        listening.hold(subscription, for: task)
+                        let watch = poller.watch(task) { _ in onEvent(.stored(task)) }
+                        listening.hold(subscription, watch, for: task)
                         return nil
                     } catch {
                         return error
@@ -51,14 +53,19 @@ extension RedisResultBackend {
 
     /// A subscription for each task; dropping one leaves its channel.
     private final class Listening: ResultListening {
-        private let subscriptions = Mutex<[TaskID: RedisSubscription]>([:])
+        private struct Place {
+            let subscription: RedisSubscription
+            let watch: RecordPoller.Watch
+        }
 
-        func hold(_ subscription: RedisSubscription, for task: TaskID) {
-            subscriptions.withLock { $0[task] = subscription }
+        private let places = Mutex<[TaskID: Place]>([:])
+
+        func hold(_ subscription: RedisSubscription, _ watch: RecordPoller.Watch, for task: TaskID) {
+            places.withLock { $0[task] = Place(subscription: subscription, watch: watch) }
         }
 
         func leave(_ task: TaskID) {
-            _ = subscriptions.withLock { $0.removeValue(forKey: task) }
+            _ = places.withLock { $0.removeValue(forKey: task) }
         }
     }
 }

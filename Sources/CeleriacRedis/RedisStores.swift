@@ -9,17 +9,27 @@ public struct RedisStores: Sendable {
     public let locks: any LockStore
     /// Keeps the state of beat.
     public let schedule: any ScheduleStore
+    /// Counts what runs under limits.
+    public let limits: any LimitStore
 
     /// Stores that connect when first used.
     ///
-    /// - Parameter url: `redis://[user][:password]@host[:port][/database]`, `redis+socket:///path` for a socket file, or
-    ///   `sentinel://host,host/database?master=name` for the master that sentinels know.
+    /// - Parameters:
+    ///   - url: `redis://[user][:password]@host[:port][/database]`, `redis+socket:///path` for a socket file, or
+    ///     `sentinel://host,host/database?master=name` for the master that sentinels know; `rediss://` and `sentinels://`
+    ///     with TLS.
+    ///   - compression: Whether results are compressed.
     /// - Throws: ``CeleriacError`` `.configuration` for a URL that cannot be read.
-    public init(_ url: ServerURL, clientName: String) throws(CeleriacError) {
+    public init(
+        _ url: ServerURL,
+        clientName: String,
+        compression: ResultCompression = .none
+    ) throws(CeleriacError) {
         let link = try RedisLink(url, clientName: clientName)
-        results = RedisResultBackend(link)
+        results = RedisResultBackend(link, compression: compression)
         locks = RedisLockStore(link)
         schedule = RedisScheduleStore(link)
+        limits = RedisLimitStore(link)
     }
 }
 
@@ -28,6 +38,8 @@ final class RedisLink: Sendable {
     let address: String
     let client: RedisClient
     let subscriber: RedisSubscriber
+    /// Of fail-overs, behind sentinels.
+    private let watch: MasterWatch?
 
     init(_ url: ServerURL, clientName: String) throws(CeleriacError) {
         let parsed: RedisURL
@@ -43,8 +55,19 @@ final class RedisLink: Sendable {
         var configuration = RedisConfiguration(parsed)
         configuration.clientName = clientName
         address = "\(parsed)"
-        client = RedisClient(configuration)
-        subscriber = RedisSubscriber(configuration)
+        let (client, subscriber) = (RedisClient(configuration), RedisSubscriber(configuration))
+        (self.client, self.subscriber) = (client, subscriber)
+        watch = MasterWatch(configuration) { [weak client, weak subscriber] master in
+            client?.leaveMaster(for: master)
+            subscriber?.leaveMaster(for: master)
+        }
+    }
+
+    /// Ends the connections.
+    func close() async {
+        await watch?.close()
+        await subscriber.close()
+        await client.close()
     }
 
     /// Runs a script that does no harm when it runs twice, so that the client repeats it after a lost connection.
@@ -55,6 +78,7 @@ final class RedisLink: Sendable {
         within timeout: Duration? = nil,
         attempting attempt: @autoclosure () -> String
     ) async throws(CeleriacError) -> RESPValue {
+        watch?.start()
         do {
             return try await client.evaluate(
                 script,
@@ -73,8 +97,22 @@ final class RedisLink: Sendable {
         within timeout: Duration? = nil,
         attempting attempt: @autoclosure () -> String
     ) async throws(CeleriacError) -> RESPValue {
+        watch?.start()
         do {
             return try await client.send(command, timeout: timeout, retry: .idempotent)
+        } catch {
+            throw CeleriacError(error, attempting: attempt())
+        }
+    }
+
+    /// Sends commands together; error replies are values.
+    func pipeline(
+        _ commands: [RedisCommand],
+        within timeout: Duration,
+        attempting attempt: @autoclosure () -> String
+    ) async throws(CeleriacError) -> [RESPValue] {
+        do {
+            return try await client.pipeline(commands, timeout: timeout, retry: .idempotent)
         } catch {
             throw CeleriacError(error, attempting: attempt())
         }

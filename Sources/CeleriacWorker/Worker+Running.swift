@@ -15,7 +15,7 @@ extension Worker {
         case .run(let message, let wait):
             await run(message, after: wait, delivery, drivers)
         case .park(let message, let delay):
-            await park(message, for: delay, delivery, drivers)
+            _ = await park(message, for: delay, keeping: hold(of: message), delivery, drivers)
         case .expired(let message):
             // Calls that joined this one may expire later.
             if hold(of: message)?.lock.joins == true { return await run(message, after: nil, delivery, drivers) }
@@ -42,31 +42,21 @@ extension Worker {
         {
             guard await isJoined(message, drivers) else { return await skip(message, delivery, drivers) }
         }
-        var message = message
-        var hold = hold(of: message)
-        var fence: UInt64?
-        var wait = UniqueWait()
-        while true {
-            guard await acquireSlot(keeping: hold, drivers) else { return giveBack(delivery, message.id) }
-            guard let waiting = hold else { break }
-            let entry = await enter(waiting, message, &wait, drivers)
-            if case .run(let newest, let running, let granted) = entry {
-                (message, hold, fence) = (newest, running, granted)
-                break
-            }
-            slots.release()
-            switch entry {
-            case .wait(.sleep(let pause)):
-                guard (try? await time.sleep(for: pause)) != nil else { return giveBack(delivery, message.id) }
-            case .wait(.park(let later, let pause)): return await park(later, for: pause, delivery, drivers)
-            case .run, .unknown: return await giveBackLater(delivery, message.id)
-            }
+        var call = UniqueCallState(message, hold(of: message))
+        let limits: TaskLimits?
+        let place: HeldPlace?
+        switch await begin(&call, of: task, drivers) {
+        case .begun(let held, let under): (place, limits) = (held, under)
+        case .expired: return await expire(call.message, call.hold, delivery, drivers)
+        case .over(let pause, let note):
+            return await park(call.message, note, for: pause, keeping: call.hold, delivery, drivers)
+        case .waits(let later, let pause):
+            _ = await park(later, for: pause, keeping: call.hold, delivery, drivers)
+            return
+        case .unknown: return await giveBackLater(delivery, message.id)
+        case .closed: return giveBack(delivery, message.id)
         }
-        // The wait for a slot may have been long (wire document §5.1, step 5).
-        if let expires = message.expires, expires < time.now {
-            slots.release()
-            return await expire(message, hold, delivery, drivers)
-        }
+        let (message, hold) = (call.message, call.hold)
         let timeLimit = Self.shortest(message.timeLimits.soft ?? task.options.timeLimit, message.timeLimits.hard)
         let context = TaskContext(
             message: message,
@@ -77,16 +67,21 @@ extension Worker {
             run: delivery.attempt(retries: message.retries),
             reporter: self
         )
-        context.note(lockFence: fence)
+        context.note(lockFence: call.fence)
         if task.options.tracksStarted, wantsResult(message, of: task) {
-            await storeStarted(message, context.run, of: task, drivers)
+            await storeStarted(context, of: task, drivers)
         }
         emit(.started(context))
         let began = ContinuousClock.now
-        let (end, reason) = await runBody(of: task, context, message, hold, timeLimit: timeLimit, drivers)
+        let (end, reason) = await runBody(of: task, context, message, hold, timeLimit: timeLimit, place, drivers)
         slots.release()
+        if let place { await leave(place, end) }
 
         let outcome = judge(end, reason, of: message, task)
+        if case .rateLimited(let pause) = outcome {
+            let note = await pauseRate(for: pause, message, limits, drivers)
+            return await park(message, note.note, for: note.pause, keeping: hold, delivery, drivers)
+        }
         await settle(outcome, message, of: task, context, hold, runtime: began.duration(to: .now), delivery, drivers)
     }
 
@@ -123,13 +118,14 @@ extension Worker {
         }
     }
 
-    /// Runs the body under its time limit, keeping a unique call's lock alive meanwhile.
+    /// Runs the body under its time limit, keeping a unique call's lock and a place under a limit alive meanwhile.
     private func runBody(
         of task: TaskRegistration,
         _ context: TaskContext,
         _ message: TaskMessage,
         _ hold: UniqueHold?,
         timeLimit: Duration?,
+        _ place: HeldPlace?,
         _ drivers: Drivers
     ) async -> (BodyEnd, BodyRun.CancelReason?) {
         let run = BodyRun()
@@ -140,7 +136,7 @@ extension Worker {
         run.start {
             try await TaskContext.$current.withValue(context) { try await perform(context, message.body) }
         }
-        guard timeLimit != nil || isKept else { return (await run.end(), run.cancelReason) }
+        guard timeLimit != nil || isKept || place != nil else { return (await run.end(), run.cancelReason) }
 
         return await withTaskGroup(of: Void.self) { group in
             if let timeLimit {
@@ -150,6 +146,7 @@ extension Worker {
                 }
             }
             if isKept, let hold { group.addTask { await self.keep(hold, context, drivers) } }
+            if let place { group.addTask { await self.keep(place, of: message.id) } }
             let end = await run.end()
             group.cancelAll()
             return (end, run.cancelReason)

@@ -19,14 +19,19 @@ public final class Worker: Sendable {
     let logger: TaskLogger
     let bodies = RunningBodies()
     let slots: Slots
+    let limiting: Limiting
     private let onEvent: (@Sendable (WorkerEvent) -> Void)?
     private let counters = Mutex(WorkerStatistics())
-    private let stop = StopSignal()
+    let stop = StopSignal()
+    let outage = Outage()
 
     /// After being cancelled at the end of the grace period, a body has this long to react.
     static let cancellationGrace = Duration.seconds(1)
     /// A delivery whose settlement failed is kept for so long before it goes back.
     static let pauseBeforeGivingBack = Duration.seconds(1)
+    /// Between attempts to store a result that the backend refuses for now; doubled each time.
+    static let firstPauseBeforeStoring = Duration.milliseconds(100)
+    static let longestPauseBeforeStoring = Duration.seconds(2)
 
     /// A worker for the tasks an application has defined so far.
     ///
@@ -45,6 +50,7 @@ public final class Worker: Sendable {
         time = settings.time
         logger = settings.logger.labelled("celeriac.worker")
         slots = Slots(count: max(1, configuration.concurrency))
+        limiting = Limiting(prefetch: configuration.effectivePrefetch, time: settings.time)
     }
 
     /// How much this worker has done so far.
@@ -64,7 +70,7 @@ public final class Worker: Sendable {
     public func run() async throws(CeleriacError) {
         try app.validate()
         let drivers = try app.drivers()
-        let prefetch = max(1, configuration.prefetch ?? 4 * configuration.concurrency)
+        let prefetch = configuration.effectivePrefetch
         guard let consumer = try await start(drivers, prefetch: prefetch) else { return }
         emit(.ready)
 
@@ -104,6 +110,10 @@ public final class Worker: Sendable {
     private func subscribe(_ drivers: Drivers, prefetch: Int) async throws(CeleriacError) -> any MessageConsumer {
         try await drivers.broker.open(within: configuration.startupTimeout)
         try await drivers.results.open(within: configuration.startupTimeout)
+        await warn(of: drivers.results)
+        if tasks.values.contains(where: \.isLimitedOverFleet) {
+            try await drivers.limits.open(within: configuration.startupTimeout)
+        }
         let declarations = queues.map { settings.declaration(of: $0) }
         for declaration in declarations {
             if let difference = try await drivers.broker.declare(declaration) {
@@ -114,6 +124,19 @@ public final class Worker: Sendable {
             }
         }
         return try await drivers.broker.consume(declarations, prefetch: prefetch)
+    }
+
+    /// Says once what may cost results later; it is no reason not to work.
+    private func warn(of results: any ResultBackend) async {
+        guard let results = results as? any Examinable else { return }
+        for finding in await results.examine(within: .seconds(2), time: time) where finding.verdict != .ok {
+            logger.warning(
+                "the result backend needs attention",
+                metadata: [
+                    ("check", finding.check), ("found", finding.what), ("advice", finding.advice ?? ""),
+                ]
+            )
+        }
     }
 
     /// Stops taking messages, lets running bodies finish within the grace period, gives back the rest, and ends
@@ -213,6 +236,7 @@ public final class Worker: Sendable {
             case .deadLettered: counters.deadLettered += 1
             case .expired: counters.expired += 1
             case .skipped: counters.skipped += 1
+            case .parked: counters.parked += 1
             case .givenBack: counters.givenBack += 1
             case .ready, .started, .stopping: break
             }

@@ -45,4 +45,7 @@ public struct WorkerConfiguration: Sendable {
         self.skipsSucceeded = skipsSucceeded
         self.nodeName = nodeName ?? "celeriac-\(getpid())@\(TaskApp.hostName)"
     }
+
+    /// The prefetch in force.
+    var effectivePrefetch: Int { max(1, prefetch ?? 4 * concurrency) }
 }

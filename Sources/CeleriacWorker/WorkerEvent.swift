@@ -18,6 +18,8 @@ public enum WorkerEvent: Sendable {
     case expired(TaskID)
     /// A message came again whose task has succeeded already; it was acknowledged and not run.
     case skipped(TaskID)
+    /// A message over a limit was put into the broker's keeping for a while, uncharged.
+    case parked(TaskID, for: Duration)
     /// A message went back to its queue, uncharged.
     case givenBack(TaskID)
     /// It stops; so many bodies are still running.
@@ -38,6 +40,8 @@ public struct WorkerStatistics: Sendable, Hashable {
     public var expired = 0
     /// Messages acknowledged because their tasks had succeeded already.
     public var skipped = 0
+    /// Messages over a limit put into the broker's keeping, as often as that happened.
+    public var parked = 0
     /// Messages given back to their queue.
     public var givenBack = 0
 
@@ -49,6 +53,7 @@ public struct WorkerStatistics: Sendable, Hashable {
         deadLettered: Int = 0,
         expired: Int = 0,
         skipped: Int = 0,
+        parked: Int = 0,
         givenBack: Int = 0
     ) {
         self.succeeded = succeeded
@@ -57,6 +62,7 @@ public struct WorkerStatistics: Sendable, Hashable {
         self.deadLettered = deadLettered
         self.expired = expired
         self.skipped = skipped
+        self.parked = parked
         self.givenBack = givenBack
     }
 }

@@ -45,12 +45,14 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
 
     enum State { case open, closing, closed }
 
-    // What is not private serves ByteStream+TLS.
+    // What is not private serves ByteStream+TLS and ByteStream+Pacing.
     private(set) var state = State.open
     private(set) var descriptor: Int32
     var tag: UInt64 = 0
     var interest: EventLoop.Interest = .read
     var tls: TLSLayer?
+    /// Present once ``gatherInput()`` was called.
+    var pacing: Pacing?
     private var handler: (any ByteStreamHandler)?
     let limits: Limits
 
@@ -222,7 +224,7 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
         if isReading { offerInput() }
     }
 
-    private var isPaused = false
+    private(set) var isPaused = false
 
     func wait(for wanted: EventLoop.Interest) {
         let effective = isPaused ? wanted.subtracting(.read) : wanted
@@ -237,7 +239,7 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
     }
 
     /// Reads once; false when there is nothing more for now, or for ever.
-    private func readAvailable() -> Bool {
+    func readAvailable() -> Bool {
         guard state != .closed else { return false }
         guard !isPaused else {
             // Only an error or hang-up can be reported while reading is paused.
@@ -260,6 +262,7 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
             return false
         }
         inputEnd += count
+        didRead(count)
         let isFull = inputEnd == input.count
         offerInput()
         // The peer sends faster than such reads take it: larger ones have fewer wakes, and move less of large frames.
@@ -337,6 +340,7 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
         guard state != .closed else { return }
         state = .closed
         if let closeTimer { loop.cancel(closeTimer) }
+        if let timer = pacing?.timer { loop.cancel(timer) }
         loop.remove(tag, descriptor: descriptor)
         Glibc.close(descriptor)
         descriptor = -1

@@ -182,7 +182,7 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
             fireTimers()
             flushStreams()
             let timeout = prepareToWait()
-            let count = epoll_wait(epoll, events, Int32(capacity), timeout)
+            let count = celeriac_epoll_wait(epoll, events, Int32(capacity), timeout)
             if timeout != 0 { incoming.withLock { $0.isAsleep = false } }
             for index in 0..<max(0, Int(count)) { dispatch(events[index]) }
         }
@@ -212,17 +212,13 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
         for stream in streams { stream.flush() }
     }
 
-    /// Milliseconds to wait for sockets: none while work is queued, for ever (-1) without timers.
-    private func prepareToWait() -> Int32 {
+    /// Nanoseconds to wait for sockets: none while work is queued, for ever (-1) without timers.
+    private func prepareToWait() -> Int64 {
         guard unflushed.isEmpty else { return 0 }
-        let timeout: Int32 =
+        let timeout: Int64 =
             if let deadline = timers.nextDeadline() {
-                // Rounded up, else the last fraction of a millisecond would be spent spinning.
-                Int32(
-                    min(
-                        86_400_000,
-                        max(0, (ContinuousClock.now.duration(to: deadline) / .milliseconds(1)).rounded(.up))
-                    )
+                Int64(
+                    min(86_400e9, max(0, (ContinuousClock.now.duration(to: deadline) / .nanoseconds(1)).rounded(.up)))
                 )
             } else {
                 -1

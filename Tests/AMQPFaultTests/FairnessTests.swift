@@ -65,7 +65,7 @@ extension AMQPFaultTests {
             try await withProxy(to: AMQPFaultTests.uri()) { _, uri in
                 let options = { (options: inout AMQPConnection.Options) in
                     options.heartbeat = .seconds(1)
-                    options.maximumPublishSize = 32 << 20
+                    options.maximumPublishSize = 100 << 20
                 }
                 try await withConnection(to: uri, options) { connection in
                     let (large, small) = (try await connection.openChannel(), try await connection.openChannel())
@@ -73,11 +73,11 @@ extension AMQPFaultTests {
                         try await bodies(large, keeping: 1), try await bodies(small, keeping: 10)
                     )
                     let isOver = Shared(false)
-                    let message = AMQPMessage(routingKey: largeQueue, body: [UInt8](repeating: 7, count: 32 << 20))
+                    let message = AMQPMessage(routingKey: largeQueue, body: [UInt8](repeating: 7, count: 100 << 20))
                     let roundTrips = try await withThrowingTaskGroup(of: Int.self) { group in
                         group.addTask {
                             for result in await large.publish(
-                                Array(repeating: message, count: 4),
+                                Array(repeating: message, count: 2),
                                 timeout: .seconds(100)
                             ) {
                                 try result.get()
@@ -95,9 +95,9 @@ extension AMQPFaultTests {
                         }
                         return try await group.reduce(0, +)
                     }
-                    // Served after each large message at best, there would be about as many as large ones.
+                    // Served after each large message at best, there would be two.
                     report("\(roundTrips) round trips")
-                    #expect(roundTrips >= 10)
+                    #expect(roundTrips > 4)
                     #expect(connection.closeReason == nil)
                 }
             }

@@ -50,6 +50,15 @@ import Testing
         #expect(attempt(isRedelivered: false, death("expired")) == .first)
     }
 
+    @Test("A call that was parked is newer than the delivery before")
+    func parked() {
+        let before = attempt(isRedelivered: true, ["x-delivery-count": 3])
+        let parked: MessageHeaders = [Attempt.parkedHeader: .int(Int64(before.redeliveries))]
+        #expect(attempt(isRedelivered: false, parked) == before)
+        #expect(attempt(isRedelivered: true, parked) > before)
+        #expect(attempt(retries: 1, isRedelivered: false, parked) > before)
+    }
+
     @Test("A retry does not carry on how often its message was delivered")
     func stripped() throws {
         var message = TaskMessage(id: "1", task: "t", body: Array("[[], {}, {}]".utf8)).encoded()

@@ -123,6 +123,16 @@ private let bothQueues = WorkerConfiguration(queues: ["celery", "paper"])
         #expect(program.output.text.contains("time limit 30 s, unique"))
     }
 
+    @Test("tasks tells limits")
+    func taskLimits() async throws {
+        let program = shop()
+        let rate = RateLimit("100/m", key: .argument(at: 0))
+        let options = TaskOptions(rateLimit: rate, concurrencyLimit: ConcurrencyLimit(2, reach: .worker))
+        _ = program.app.task("shop.limited", options: options) { (_: Int) in }
+        #expect(await program.run("tasks") == .success)
+        #expect(program.output.text.contains("at most 100/m for each key, 2 at once for each worker"))
+    }
+
     @Test("tasks --json is JSON")
     func tasksJSON() async throws {
         let program = shop()

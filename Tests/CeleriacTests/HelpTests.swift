@@ -22,6 +22,7 @@ import Testing
                   result  Show what became of a call.
                   tasks   List this program's tasks.
                   locks   List, show or clear the locks of unique calls.
+                  doctor  Check the broker, the result backend and the settings.
 
                 Options of every command:
                   -b, --broker URL             The broker.

@@ -110,8 +110,14 @@ import Testing
             message: message(contentType: nil)
         ),
         Sample(
-            testDescription: "compressed",
+            testDescription: "compressed by an unknown method",
             reason: "unsupported",
+            failure: "InvalidTaskError",
+            message: message(headers: ["compression": "application/x-bz2"])
+        ),
+        Sample(
+            testDescription: "compressed data that is none",
+            reason: "malformed",
             failure: "InvalidTaskError",
             message: message(headers: ["compression": "application/x-gzip"])
         ),

@@ -17,6 +17,7 @@ final class ScriptedDrivers: Broker, ResultBackend, LockStore {
     private struct State {
         var steps: [Step] = []
         var refusals: Set<Step> = []
+        var code = CeleriacError.Code.refused
     }
 
     let address = "scripted://"
@@ -34,19 +35,19 @@ final class ScriptedDrivers: Broker, ResultBackend, LockStore {
     var steps: [Step] { state.withLock { $0.steps } }
 
     /// From here on the steps are noted, and these fail.
-    func begin(refusing refusals: Set<Step> = []) {
-        state.withLock { $0 = State(refusals: refusals) }
+    func begin(refusing refusals: Set<Step> = [], as code: CeleriacError.Code = .refused) {
+        state.withLock { $0 = State(refusals: refusals, code: code) }
     }
 
     /// Lets everything succeed again.
     func mend() { state.withLock { $0.refusals = [] } }
 
     private func note(_ step: Step) throws(CeleriacError) {
-        let isRefused = state.withLock { state in
+        let code = state.withLock { state in
             state.steps.append(step)
-            return state.refusals.contains(step)
+            return state.refusals.contains(step) ? state.code : nil
         }
-        if isRefused { throw CeleriacError(.refused, "refused by the test") }
+        if let code { throw CeleriacError(code, "refused by the test") }
     }
 
     func app(configure: (inout Configuration) -> Void = { _ in }) -> TaskApp {

@@ -97,6 +97,22 @@ import Testing
         #expect(drivers.steps.filter { $0 != .renewed } == Ending.retry.steps)
     }
 
+    @Test("A result that the backend refuses for now is stored later, without running the task again")
+    func refusedForNow() async throws {
+        let drivers = ScriptedDrivers()
+        let (app, id) = try await queued(.success, on: drivers)
+        drivers.begin(refusing: [.stored("SUCCESS")], as: .unavailable)
+        try await withWorker(app) { _ async throws in
+            while drivers.steps.count(where: { $0 == .stored("SUCCESS") }) < 2 {
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            drivers.mend()
+            while !drivers.steps.contains(.acknowledged) { try await Task.sleep(for: .milliseconds(5)) }
+        }
+        #expect(!drivers.steps.contains(.returned))
+        #expect(try await drivers.record(of: id)?.state == .success)
+    }
+
     @Test("A message that cannot be settled comes again until it can be")
     func repeated() async throws {
         let drivers = ScriptedDrivers()

@@ -11,7 +11,8 @@ func memoryApp(configure: (inout Configuration) -> Void = { _ in }) -> TaskApp {
             broker: MemoryBroker(time: configuration.time),
             results: MemoryResultBackend(time: configuration.time),
             locks: MemoryLockStore(time: configuration.time),
-            schedule: MemoryScheduleStore(time: configuration.time)
+            schedule: MemoryScheduleStore(time: configuration.time),
+            limits: MemoryLimitStore(time: configuration.time)
         )
     }
 }

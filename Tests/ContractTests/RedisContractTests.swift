@@ -4,6 +4,9 @@ import Redis
 import TestSupport
 import Testing
 
+/// What its result backend can do.
+private let abilities = ResultAbilities.all
+
 @Suite(
     "Stores on Redis",
     .tags(.integration),
@@ -15,16 +18,26 @@ struct RedisContractTests {
         try RedisStores(ServerURL(TestServer.require(.redis)), clientName: "contract")
     }
 
-    @Test("The result backend honours its contract", arguments: ResultBackendContract.allCases)
+    @Test("The result backend honours its contract", arguments: ResultBackendContract.within(abilities))
     func resultBackend(_ clause: ResultBackendContract) async throws {
         try await clause.verify { try stores().results }
     }
 
-    @Test("No result goes backwards, whatever runs, crashes and late writes a call has seen")
-    func histories() async throws {
-        let backend = try stores().results
-        for seed in 0..<150 { try await ResultHistory(seed: UInt64(seed)).verify(backend) }
-        await backend.close()
+    @Test(
+        "The result backend honours its contract with compressed results",
+        arguments: ResultBackendContract.within(abilities)
+    )
+    func compressedResults(_ clause: ResultBackendContract) async throws {
+        let url = try TestServer.require(.redis)
+        try await clause.verify {
+            try RedisStores(ServerURL(url), clientName: "contract", compression: .zlib(from: 0)).results
+        }
+    }
+
+    @Test("The result backend has all abilities")
+    func ableTo() throws {
+        #expect(try stores().results.abilities == abilities)
+        #expect(ResultBackendContract.beyond(abilities) == [.callsMadeElsewhere])
     }
 
     @Test("Listening takes one connection, and a loop that is cancelled leaves its channels")
@@ -58,20 +71,43 @@ struct RedisContractTests {
     @Test("No lock has two owners, and fences grow, whatever happens to owners and answers")
     func lockHistories() async throws {
         let store = try stores().locks
-        try await concurrently(300) { try await LockHistory(seed: $0).verify(store) }
+        try await inParallel(300) { try await LockHistory(seed: $0).verify(store) }
     }
 
     @Test("No accepted call is lost by joining another, whatever crashes")
     func uniqueHistories() async throws {
         let store = try stores().locks
-        try await concurrently(300) { try await UniqueHistory(seed: $0).verify(store) }
+        try await inParallel(300) { try await UniqueHistory(seed: $0).verify(store) }
     }
 
-    /// Plays histories in turns of ten: each has keys of its own.
-    private func concurrently(_ count: UInt64, _ play: @escaping @Sendable (UInt64) async throws -> Void) async throws {
+    @Test("The limit store honours its contract", arguments: LimitStoreContract.allCases)
+    func limitStore(_ clause: LimitStoreContract) async throws {
+        try await clause.verify { try stores().limits }
+    }
+
+    @Test("No rate is exceeded and no turn lost, whatever calls come late, crash or ask again")
+    func rateHistories() async throws {
+        let store = try stores().limits
+        try await inParallel(400) { seed in
+            var history = RateHistory(seed: seed, clock: .real(), interval: .milliseconds(4))
+            try await history.play(store)
+        }
+    }
+
+    @Test("No place has two owners and none leaks, whatever runs crash or ask again")
+    func placeHistories() async throws {
+        let store = try stores().limits
+        try await inParallel(400) { seed in
+            var history = PlaceHistory(seed: seed, clock: .real(), lease: .milliseconds(30))
+            try await history.play(store)
+        }
+    }
+
+    /// Plays histories by seed, some at a time.
+    private func inParallel(_ count: UInt64, _ play: @escaping @Sendable (UInt64) async throws -> Void) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for seed in 0..<count {
-                if seed >= 10 { try await group.next() }
+                if seed >= 16 { try await group.next() }
                 group.addTask { try await play(seed) }
             }
             try await group.waitForAll()
@@ -120,6 +156,32 @@ struct RedisContractTests {
         _ = try await client.send(RedisCommand("SET", other, "x", "PX", 60_000))
         #expect(try await store.locks(matching: other, limit: 1).isEmpty)
         #expect(try await store.clear(other) == false)
+        await client.close()
+    }
+
+    @Test("Every key of a limit has a time to live")
+    func limitKeysEnd() async throws {
+        let store = try stores().limits
+        let key = uniqueName("ttl")
+        for algorithm in [RateLimit.Algorithm.tokenBucket, .slidingWindow] {
+            for owner in ["a", "b", "c"] {
+                let key = "\(key)-\(algorithm)"
+                let request = RateRequest(key: key, rate: "1/m", algorithm: algorithm, owner: owner, run: "run")
+                _ = try await store.take(request, within: .seconds(20))
+                if owner == "c" { _ = try await store.pause(request, for: .seconds(5), within: .seconds(20)) }
+            }
+        }
+        for owner in ["a", "b", "c"] {
+            _ = try await store.acquire(key, owner: owner, count: 2, lease: .seconds(30), within: .seconds(20))
+        }
+        try await store.release(key, owner: "a", within: .seconds(20))
+        let client = RedisClient(RedisConfiguration(try RedisURL(TestServer.require(.redis))))
+        let keys = try await client.send(RedisCommand("KEYS", "celeriac-*:\(key)*")).array?.compactMap(\.string) ?? []
+        #expect(keys.count == 2 + 6 + 3, "\(keys)")
+        for key in keys {
+            let remaining = try #require(try await client.send(RedisCommand("PTTL", key)).integer)
+            #expect(remaining > 0 && remaining < 600_000, "\(key)")
+        }
         await client.close()
     }
 

@@ -4,6 +4,9 @@ import TestSupport
 import Testing
 
 /// What every result backend must do, whatever is behind it.
+///
+/// Another driver joins with one file: a factory, the list of its abilities, a parameterised test that calls ``verify(_:)``
+/// for the clauses within them, and a test that names those beyond them.
 enum ResultBackendContract: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case unknown = "Knows no record of an unknown task"
     case document = "Gives a stored document back unchanged"
@@ -34,74 +37,136 @@ enum ResultBackendContract: String, CaseIterable, Sendable, CustomTestStringConv
     case cancelled = "Ends a cancelled wait and stays usable"
     case forget = "Forgets a record on request"
     case close = "Ends waits and calls when closed"
+    case tellsStored = "Tells whether a record was stored"
+    case strangers = "Keeps records of calls that were not announced"
+    case otherProcesses = "Shows other processes what it stores, and wakes them"
+    case callsMadeElsewhere = "Says of a call made elsewhere that it cannot know it"
 
     var testDescription: String { rawValue }
 
-    /// Checks the clause against a new backend.
-    func verify(_ make: () async throws -> any ResultBackend) async throws {
-        let backend = try await make()
-        do {
-            try await check(backend)
-        } catch {
-            await backend.close()
-            throw error
+    /// Whether a backend of such abilities is to honour the clause.
+    private func applies(to abilities: ResultAbilities) -> Bool {
+        switch self {
+        case .tellsStored: abilities.contains(.immediate)
+        case .strangers: abilities.contains(.anyCall)
+        case .otherProcesses: abilities.contains(.anyProcess)
+        case .callsMadeElsewhere: !abilities.contains(.anyCall)
+        default: true
         }
-        await backend.close()
     }
 
-    private func check(_ backend: any ResultBackend) async throws {
-        let task = uniqueTask()
+    /// The clauses that a backend of such abilities is to honour.
+    static func within(_ abilities: ResultAbilities) -> [ResultBackendContract] {
+        allCases.filter { $0.applies(to: abilities) }
+    }
+
+    /// The clauses that a backend of such abilities does not honour.
+    static func beyond(_ abilities: ResultAbilities) -> Set<ResultBackendContract> {
+        Set(allCases.filter { !$0.applies(to: abilities) })
+    }
+
+    /// Checks the clause against a new backend.
+    ///
+    /// - Parameter make: Makes a client of the store; called twice where two processes meet.
+    func verify(_ make: () async throws -> any ResultBackend) async throws {
+        let backend = try await make()
+        #expect(applies(to: backend.abilities), "\(backend.address) does not say that it is able to")
+        let other = self == .otherProcesses ? try await make() : backend
+        let result: Result<Void, any Error>
+        do {
+            result = .success(try await check(backend, other))
+        } catch {
+            result = .failure(error)
+        }
+        await backend.close()
+        await other.close()
+        try result.get()
+    }
+
+    private func check(_ backend: any ResultBackend, _ other: any ResultBackend) async throws {
+        let task = try await backend.newTask()
         switch self {
         case .unknown:
             #expect(try await backend.record(of: task) == nil)
+            try await backend.forget(task)
+            #expect(try await backend.kept(uniqueTask()) == nil)
+        case .tellsStored:
+            #expect(try await backend.keep(.started(task)))
+            #expect(try await backend.keep(.success(task)))
+            #expect(try await backend.keep(.failure(task)) == false)
+        case .strangers:
+            let stranger = uniqueTask()
+            #expect(try await backend.store(.success(stranger, 7), ttl: .seconds(60), within: .seconds(20)))
+            #expect(try await backend.await(stranger).value(as: Int.self) == 7)
+        case .otherProcesses:
+            async let outcome = other.await(task)
+            try await backend.keep(.started(task))
+            try await eventually("the other one sees it") { try await other.record(of: task)?.state == .started }
+            try await backend.keep(.success(task, 7))
+            #expect(try await outcome.value(as: Int.self) == 7)
+            try await other.forget(task)
+            #expect(try await backend.record(of: task) == nil)
+        case .callsMadeElsewhere:
+            let stranger = uniqueTask()
+            try await backend.store(.success(stranger), ttl: .seconds(60), within: .seconds(20))
+            func expectNotFound(_ body: () async throws -> Void) async {
+                await #expect { try await body() } throws: { ($0 as? CeleriacError)?.code == .notFound }
+            }
+            await expectNotFound { _ = try await backend.record(of: stranger) }
+            await expectNotFound { _ = try await backend.await(stranger) }
+            await expectNotFound {
+                _ = try await backend.listen(to: [task, stranger], within: .seconds(20)) { _ in }
+            }
+            #expect(try await app(backend).handle(stranger).state() == .unknown)
+            #expect(try await app(backend).handle(task).state() == .pending)
         case .document:
             let record = TaskRecord.success(task, ["list": [1, 2.5, nil, true], "text": "grüße \"🐘\"\n"])
             #expect(try await backend.keep(record))
-            let stored = try #require(try await backend.record(of: task))
+            let stored = try #require(try await backend.kept(task))
             #expect(stored.document == record.document)
             #expect(stored.task == task)
             #expect(stored.state == .success)
         case .progress:
             #expect(try await backend.keep(.started(task)))
-            #expect(try await backend.record(of: task)?.state == .started)
+            #expect(try await backend.kept(task)?.state == .started)
             #expect(try await backend.keep(.success(task)))
-            #expect(try await backend.record(of: task)?.state == .success)
+            #expect(try await backend.kept(task)?.state == .success)
         case .successStays:
             #expect(try await backend.keep(.success(task, "first")))
-            #expect(try await backend.keep(.failure(task)) == false)
-            #expect(try await backend.keep(.success(task, "second")) == false)
-            #expect(try await backend.record(of: task)?.value(as: String.self) == "first")
+            try await backend.keepInVain(.failure(task))
+            try await backend.keepInVain(.success(task, "second"))
+            #expect(try await backend.kept(task)?.value(as: String.self) == "first")
         case .failureYields:
             #expect(try await backend.keep(.failure(task)))
             #expect(try await backend.keep(.success(task)))
-            #expect(try await backend.record(of: task)?.state == .success)
+            #expect(try await backend.kept(task)?.state == .success)
         case .endStays:
             #expect(try await backend.keep(.failure(task)))
-            #expect(try await backend.keep(.started(task)) == false)
-            #expect(try await backend.record(of: task)?.state == .failure)
+            try await backend.keepInVain(.started(task))
+            #expect(try await backend.kept(task)?.state == .failure)
         case .staleRun:
             let (first, again, retry) = (
                 Attempt.first, Attempt(retries: 0, redeliveries: 1), Attempt(retries: 1, redeliveries: 0)
             )
             #expect(try await backend.keep(.started(task), of: first))
             #expect(try await backend.keep(.started(task), of: again))
-            #expect(try await backend.keep(.failure(task), of: first) == false)
-            #expect(try await backend.keep(.success(task), of: first) == false)
+            try await backend.keepInVain(.failure(task), of: first)
+            try await backend.keepInVain(.success(task), of: first)
             #expect(try await backend.keep(.started(task), of: retry))
-            #expect(try await backend.keep(.success(task), of: again) == false)
+            try await backend.keepInVain(.success(task), of: again)
             #expect(try await backend.keep(.failure(task, "last"), of: retry))
-            #expect(try await backend.keep(.success(task), of: again) == false)
-            #expect(try await backend.record(of: task)?.failure?.arguments == ["last"])
+            try await backend.keepInVain(.success(task), of: again)
+            #expect(try await backend.kept(task)?.failure?.arguments == ["last"])
         case .newerRun:
             #expect(try await backend.keep(.failure(task), of: Attempt(retries: 3, redeliveries: 2)))
             #expect(try await backend.keep(.success(task), of: Attempt(retries: 3, redeliveries: 3)))
-            #expect(try await backend.keep(.failure(task), of: Attempt(retries: 4, redeliveries: 0)) == false)
-            #expect(try await backend.record(of: task)?.state == .success)
+            try await backend.keepInVain(.failure(task), of: Attempt(retries: 4, redeliveries: 0))
+            #expect(try await backend.kept(task)?.state == .success)
         case .openEnd:
             #expect(try await backend.keep(.started(task), of: Attempt(retries: 2, redeliveries: 1)))
             var letter = TaskRecord.failure(task)
             letter.isOpen = true
-            #expect(try await backend.keep(letter, of: Attempt(retries: 2, redeliveries: 0)) == false)
+            try await backend.keepInVain(letter, of: Attempt(retries: 2, redeliveries: 0))
             #expect(try await backend.keep(letter, of: Attempt(retries: 2, redeliveries: 1)))
             #expect(try await backend.keep(.success(task)))
         case .forgottenRun:
@@ -112,22 +177,22 @@ enum ResultBackendContract: String, CaseIterable, Sendable, CustomTestStringConv
         case .expiredRun:
             var record = TaskRecord.failure(task)
             record.attempt = Attempt(retries: 2, redeliveries: 0)
-            try await backend.store(record, ttl: .milliseconds(100), within: .seconds(20))
-            try await eventually("the record has ended") { try await backend.record(of: task) == nil }
+            try await backend.keep(record, of: record.attempt, ttl: .milliseconds(100))
+            try await eventually("the record has ended") { try await backend.kept(task) == nil }
             #expect(try await backend.keep(.started(task)))
             #expect(try await backend.keep(.success(task)))
         case .queuedYields:
             let queued = TaskRecord(task: task, state: .queued, value: JSONText.null, at: .now)
             #expect(try await backend.keep(queued, of: .none))
-            #expect(try await backend.record(of: task)?.state == .queued)
-            #expect(try await backend.keep(queued, of: .none) == false)
+            #expect(try await backend.kept(task)?.state == .queued)
+            try await backend.keepInVain(queued, of: .none)
             #expect(try await backend.keep(.started(task)))
-            #expect(try await backend.keep(queued, of: .none) == false)
-            #expect(try await backend.record(of: task)?.state == .started)
+            try await backend.keepInVain(queued, of: .none)
+            #expect(try await backend.kept(task)?.state == .started)
         case .ownStates:
             let meta = JSONText.value(["current": 1, "total": 4])
             #expect(try await backend.keep(TaskRecord(task: task, state: .progress, value: meta, at: .now)))
-            let stored = try #require(try await backend.record(of: task))
+            let stored = try #require(try await backend.kept(task))
             #expect(stored.state == .progress)
             #expect(try stored.value(as: TaskProgress.self) == TaskProgress(current: 1, total: 4))
         case .family:
@@ -142,8 +207,8 @@ enum ResultBackendContract: String, CaseIterable, Sendable, CustomTestStringConv
                 children: children
             )
             #expect(try await backend.keep(record))
-            #expect(try await backend.record(of: task)?.children == children)
-            #expect(try await backend.record(of: task)?.parent == "p")
+            #expect(try await backend.kept(task)?.children == children)
+            #expect(try await backend.kept(task)?.parent == "p")
         case .listening:
             try await listening(backend)
         case .results:
@@ -151,7 +216,8 @@ enum ResultBackendContract: String, CaseIterable, Sendable, CustomTestStringConv
         case .resultsInTime:
             let app = app(backend)
             try await backend.keep(.success(task, 7))
-            var iterator = app.results(of: [app.handle(task), app.handle(uniqueTask())], within: .seconds(1))
+            let late = try await backend.newTask()
+            var iterator = app.results(of: [app.handle(task), app.handle(late)], within: .seconds(1))
                 .makeAsyncIterator()
             #expect(try await iterator.next()?.handle.id == task)
             await #expect { _ = try await iterator.next() } throws: { ($0 as? CeleriacError)?.code == .timedOut }
@@ -168,8 +234,8 @@ enum ResultBackendContract: String, CaseIterable, Sendable, CustomTestStringConv
             try await backend.keep(.success(task))
             #expect(try await backend.await(task).state == .success)
         case .expiry:
-            try await backend.store(.success(task), ttl: .milliseconds(100), within: .seconds(20))
-            try await eventually("the record has ended") { try await backend.record(of: task) == nil }
+            try await backend.keep(.success(task), ttl: .milliseconds(100))
+            try await eventually("the record has ended") { try await backend.kept(task) == nil }
             #expect(try await backend.keep(.failure(task)))
         case .storedBefore:
             try await backend.keep(.success(task, 7))
@@ -209,7 +275,7 @@ enum ResultBackendContract: String, CaseIterable, Sendable, CustomTestStringConv
         case .forget:
             try await backend.keep(.success(task))
             try await backend.forget(task)
-            #expect(try await backend.record(of: task) == nil)
+            #expect(try await backend.kept(task) == nil)
             #expect(try await backend.keep(.failure(task)))
             try await backend.forget(uniqueTask())
         case .close:
@@ -220,99 +286,5 @@ enum ResultBackendContract: String, CaseIterable, Sendable, CustomTestStringConv
             #expect(error?.code == .closed)
             await backend.close()
         }
-    }
-
-    private func app(_ backend: any ResultBackend) -> TaskApp {
-        TaskApp("contract", configuration: Configuration()) { _ in
-            Drivers(broker: MemoryBroker(), results: backend, locks: MemoryLockStore(), schedule: MemoryScheduleStore())
-        }
-    }
-
-    private func listening(_ backend: any ResultBackend) async throws {
-        let (stream, told) = AsyncStream<TaskID>.makeStream()
-        let (first, second, third) = (uniqueTask(), uniqueTask(), uniqueTask())
-        var listening: (any ResultListening)? = try await backend.listen(
-            to: [first, second, third],
-            within: .seconds(20)
-        ) { event in
-            if case .stored(let task) = event { told.yield(task) }
-        }
-        try await backend.keep(.started(first))
-        try await backend.keep(.success(first))
-        try await backend.keep(.failure(first))
-        listening?.leave(second)
-        try await backend.keep(.success(second))
-        try await backend.keep(.success(third))
-        var heard: [TaskID] = []
-        for await task in stream {
-            // What was under way when the listener left may still come.
-            if task != second { heard.append(task) }
-            if task == third { break }
-        }
-        #expect(heard == [first, first, third])
-        listening = nil
-    }
-
-    private func results(_ backend: any ResultBackend) async throws {
-        let app = app(backend)
-        let tasks = (0..<300).map { _ in uniqueTask() }
-        for task in tasks[..<20] { try await backend.keep(.success(task, 1)) }
-        let handles = tasks.map { app.handle($0, returning: Int.self) }
-        var ended: [TaskID] = []
-        for try await done in app.results(of: handles + handles, within: .seconds(30)) {
-            ended.append(done.handle.id)
-            if done.record.state == .success { #expect(try done.value() == 1) }
-            // One after the other, from the last to the first, so that their order is sure.
-            if ended.count >= 20, ended.count < tasks.count {
-                let next = tasks[tasks.count - 1 - (ended.count - 20)]
-                try await backend.keep(.started(next))
-                try await backend.keep(ended.count % 2 == 0 ? .success(next, 1) : .failure(next))
-            }
-        }
-        #expect(ended == Array(tasks[..<20]) + tasks[20...].reversed())
-    }
-
-    private func updates(_ backend: any ResultBackend, _ task: TaskID) async throws {
-        let handle = app(backend).handle(task, returning: Int.self)
-        func report(_ current: Double) async throws {
-            let meta = JSONText.value(.object(["current": .double(current), "total": 4]))
-            try await backend.keep(TaskRecord(task: task, state: .progress, value: meta, at: .now))
-        }
-        try await report(1)
-        var progress = handle.progress(within: .seconds(20)).makeAsyncIterator()
-        #expect(try await progress.next() == TaskProgress(current: 1, total: 4))
-        try await report(2)
-        #expect(try await progress.next() == TaskProgress(current: 2, total: 4))
-        try await backend.keep(.success(task, 7))
-        #expect(try await progress.next() == nil)
-        var updates = handle.updates(within: .seconds(20)).makeAsyncIterator()
-        #expect(try await updates.next()?.state == .success)
-        #expect(try await updates.next() == nil)
-    }
-
-    private func manyTasks(_ backend: any ResultBackend) async throws {
-        let tasks = (0..<100).map { _ in uniqueTask() }
-        let values = try await withThrowingTaskGroup(of: (TaskID, Int).self) { group in
-            for task in tasks {
-                group.addTask { (task, try await backend.await(task).value(as: Int.self)) }
-            }
-            for (index, task) in tasks.enumerated() { try await backend.keep(.success(task, .int(Int64(index)))) }
-            return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
-        }
-        #expect(tasks.map { values[$0] } == Array(0..<100))
-    }
-}
-
-extension ResultBackend {
-    /// Stores a record for a minute.
-    @discardableResult
-    fileprivate func keep(_ record: TaskRecord, of attempt: Attempt = .first) async throws -> Bool {
-        var record = record
-        record.attempt = attempt
-        return try await store(record, ttl: .seconds(60), within: .seconds(20))
-    }
-
-    fileprivate func await(_ task: TaskID) async throws -> TaskRecord {
-        try await outcome(of: task, within: .seconds(20))
     }
 }

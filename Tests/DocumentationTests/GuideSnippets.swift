@@ -65,6 +65,75 @@ func resultsArticle(_ app: TaskApp, _ handle: TaskHandle<Int>) async throws {
     _ = (sum, state)
 }
 
+struct GuideMail {
+    func send(to address: String) async throws {}
+}
+
+struct GuideFeeds {
+    struct Answer {
+        var text = ""
+        var retryAfter: Duration?
+    }
+
+    func fetch(_ feed: String) async throws -> Answer { Answer() }
+}
+
+func limitsArticle(_ app: TaskApp, mail: GuideMail, feeds: GuideFeeds) {
+    let send = app.task("mail.send", options: .init(rateLimit: "100/m")) { (address: String) async throws in
+        try await mail.send(to: address)
+    }
+
+    let limit = RateLimit(
+        "60/m",
+        burst: 10,
+        key: .argument("customer"),
+        cost: .by { call in Double(call["pages"]?.int ?? 1) }
+    )
+    let render = app.task("pdf.render", parameters: ["customer", "pages"], options: .init(rateLimit: limit)) {
+        (customer: String, pages: Int) in "\(pages) pages for \(customer)"
+    }
+
+    let fetch = app.task("feeds.fetch", options: .init(rateLimit: "5/s")) { (feed: String) async throws -> String in
+        let answer = try await feeds.fetch(feed)
+        if let pause = answer.retryAfter { throw TaskEnding.rateLimited(for: pause) }
+        return answer.text
+    }
+
+    let export = app.task("reports.export", options: .init(concurrencyLimit: 2)) { (month: String) in
+        "report of \(month)"
+    }
+    let sync = app.task(
+        "accounts.sync",
+        parameters: ["account"],
+        options: .init(concurrencyLimit: ConcurrencyLimit(1, key: .argument("account")))
+    ) { (account: Int) in account }
+
+    _ = (send, render, fetch, export, sync)
+}
+
+struct OutOfStock: TaskError {
+    static let failureModule = "shop.errors"
+    let article: String
+
+    init(article: String) { self.article = article }
+
+    var failureArguments: [JSONValue] { [.string(article)] }
+
+    init?(failureArguments: [JSONValue]) {
+        guard let article = failureArguments.first?.string else { return nil }
+        self.article = article
+    }
+}
+
+func failuresOfResults(_ app: TaskApp, _ handle: TaskHandle<Int>) async throws {
+    app.register(error: OutOfStock.self)
+    do {
+        _ = try await handle.value(within: .seconds(10))
+    } catch let error as OutOfStock {
+        print("no \(error.article) left")
+    }
+}
+
 func deploymentArticle() -> TaskApp {
     let app = TaskApp(
         "shop",

@@ -16,7 +16,7 @@ package struct ServerPair: Sendable {
     }
 
     /// The script that runs servers, from `CELERIAC_SERVERS`; tests that need it are skipped without.
-    package static let script = variable("CELERIAC_SERVERS")
+    package static let script = ServerScript.path
 
     package let rabbitMQ: ServerURL
     package let redis: ServerURL
@@ -28,9 +28,7 @@ package struct ServerPair: Sendable {
     }
 
     private static func start<Value>(_ body: (ServerPair) async throws -> Value) async throws -> Value {
-        let parent = variable("CELERIAC_SERVERS_DIR") ?? NSTemporaryDirectory()
-        let directory = "\(parent)/pair-\(UUID().uuidString.prefix(8))"
-        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        let directory = try ServerScript.makeDirectory("pair")
         let result: Result<Value, any Error>
         do {
             async let rabbitMQ = run("start", .rabbitMQ, directory)
@@ -69,22 +67,7 @@ package struct ServerPair: Sendable {
     }
 
     private static func run(_ action: String, _ kind: Kind, _ directory: String) async throws -> String {
-        guard let script else { throw NotInTime(description: "CELERIAC_SERVERS is not set") }
-        let process = try ChildProcess(
-            "server-\(action)",
-            script,
-            [action, kind.rawValue, directory],
-            directory: directory
-        )
-        do {
-            guard try await process.wait(within: .seconds(90)) == .exit(0) else {
-                throw NotInTime(description: process.transcript)
-            }
-        } catch {
-            await process.destroy()
-            throw error
-        }
-        return process.output.trimmingCharacters(in: .whitespacesAndNewlines)
+        try await ServerScript.run([action, kind.rawValue, directory], in: directory)
     }
 }
 

@@ -1,9 +1,12 @@
 """The Celery application that the interoperability tests talk to; configured by its environment as the fleet is."""
 
+import datetime
+import decimal
 import os
 import signal
 import threading
 import time
+import uuid
 
 from celery import Celery
 from celery.signals import worker_ready
@@ -13,6 +16,22 @@ app = Celery("proj", broker=os.environ["CELERIAC_BROKER_URL"], backend=os.enviro
 app.conf.task_default_queue = os.environ.get("FLEET_QUEUE", "celery")
 app.conf.broker_connection_retry_on_startup = True
 app.conf.worker_hijack_root_logger = False
+app.conf.result_compression = os.environ.get("PROJ_RESULT_COMPRESSION")
+app.conf.result_extended = "PROJ_RESULT_EXTENDED" in os.environ
+
+
+class OutOfStock(Exception):
+    """An error that Swift knows as well."""
+
+
+def special():
+    """Values that have no JSON form of their own."""
+    return {
+        "date": datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc),
+        "uuid": uuid.UUID("12345678-1234-5678-1234-567812345678"),
+        "octets": b"\xff\xfe",
+        "number": decimal.Decimal("1.10"),
+    }
 
 app.conf.ONCE = {
     "backend": "celery_once.backends.Redis",
@@ -33,6 +52,11 @@ def greet(name, *, greeting="hello"):
 @app.task(name="proj.boom")
 def boom():
     raise ValueError("boom", 42)
+
+
+@app.task(name="proj.sell")
+def sell(article):
+    raise OutOfStock(article, 3)
 
 
 @app.task(name="proj.steps", bind=True)

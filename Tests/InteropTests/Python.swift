@@ -22,13 +22,18 @@ enum Python {
     ]
 
     /// Does what one action of a Python client does.
-    static func client(_ action: String, _ arguments: JSONValue, _ fleet: Fleet) async throws -> [String: JSONValue] {
+    static func client(
+        _ action: String,
+        _ arguments: JSONValue,
+        _ fleet: Fleet,
+        environment more: [String: String] = [:]
+    ) async throws -> [String: JSONValue] {
         let json = String(decoding: JSONText.value(arguments), as: UTF8.self)
         let process = try fleet.start(
             "python-\(action)",
             try interpreterPath(),
             ["\(scripts)/client.py", action, json],
-            environment
+            environment.merging(more) { $1 }
         )
         guard try await process.wait(within: .seconds(60)) == .exit(0),
             let line = process.output.split(separator: "\n").last,
@@ -38,12 +43,21 @@ enum Python {
     }
 
     /// Starts `celery worker` and waits until it consumes.
-    static func worker(_ fleet: Fleet, pool: [String] = ["--pool", "solo"]) async throws -> ChildProcess {
+    static func worker(
+        _ fleet: Fleet,
+        pool: [String] = ["--pool", "solo"],
+        environment more: [String: String] = [:]
+    ) async throws -> ChildProcess {
         let arguments = [
             "-m", "celery", "--app", "proj", "worker", "--queues", fleet.queue.rawValue,
             "--hostname", "\(fleet.queue)@interop", "--loglevel", "warning",
         ]
-        let worker = try fleet.start("python-worker", try interpreterPath(), arguments + pool, environment)
+        let worker = try fleet.start(
+            "python-worker",
+            try interpreterPath(),
+            arguments + pool,
+            environment.merging(more) { $1 }
+        )
         try await eventually(within: .seconds(60), "the Python worker is ready") {
             if let end = worker.end { throw NotInTime(description: "the Python worker ended: \(end)") }
             return worker.errors.contains("python worker is ready")

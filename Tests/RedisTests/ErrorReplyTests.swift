@@ -52,6 +52,12 @@ import Testing
             .reconnectAndRepeat
         ),
         Sample(
+            "ERR Error running script (call to f_4b1c): @user_script:1: @user_script: 1: -OOM command not allowed when "
+                + "used memory > 'maxmemory'.",
+            .outOfMemory,
+            .deliver
+        ),
+        Sample(
             "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
             .readOnly,
             .reconnectAndRepeat

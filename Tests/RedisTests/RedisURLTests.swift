@@ -135,6 +135,39 @@ import Transport
         #expect(error?.description.contains("canary") == false)
     }
 
+    @Test("sentinels asks for TLS, to the sentinels and to the master, and says so once or in each URL of a list")
+    func sentinelsOverTLS() throws {
+        for text in [
+            "sentinels://:canary@a,b:7/3?master=m&ssl_ca_certs=/ca.pem",
+            "sentinels://:canary@a/3?master=m&ssl_ca_certs=/ca.pem;sentinels://:canary@b:7",
+            "sentinels://:canary@a/3;sentinels://b:7?master=m&ssl_ca_certs=/ca.pem",
+        ] {
+            let url = try RedisURL(text)
+            #expect(url.sentinels == RedisSentinels([Self.a, Self.b], master: "m"))
+            #expect(url.password == "canary")
+            #expect(url.tls?.trust == .file("/ca.pem"))
+            #expect(url.tls?.verification == .full)
+            #expect("\(url)" == "sentinels://:***@a:26379,b:7/3?master=m")
+        }
+        #expect(try RedisURL("sentinel://a?master=m").tls == nil)
+        for text in [
+            "sentinels://a?master=m;sentinel://b", "sentinel://a?master=m&ssl_ca_certs=/ca.pem",
+            "sentinels://a?master=m&ssl_ca_certs=/ca.pem;sentinels://b?ssl_ca_certs=/canary.pem",
+        ] {
+            let error = #expect(throws: RedisError.self) { try RedisURL(text) }
+            #expect(error?.code == .invalidURL)
+        }
+    }
+
+    @Test("A sentinel's news of a fail-over names the new master")
+    func switchMaster() {
+        let news = "m 10.0.0.1 6379 10.0.0.2 6380"
+        #expect(MasterWatch.newMaster(news, named: "m") == .tcp(host: "10.0.0.2", port: 6380))
+        for (text, name) in [(news, "n"), ("m 10.0.0.1 6379 10.0.0.2", "m"), ("m a 1 b 0", "m"), ("", "m")] {
+            #expect(MasterWatch.newMaster(text, named: name) == nil)
+        }
+    }
+
     @Test("rediss asks for TLS, verified, with the parameters of redis-py")
     func tls() throws {
         let plain = try RedisURL("rediss://:canary@h/3")

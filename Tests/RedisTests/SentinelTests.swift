@@ -1,5 +1,6 @@
 import Foundation
 import Redis
+import TLSSupport
 import Testing
 import Transport
 
@@ -104,6 +105,60 @@ struct SentinelTests {
             await subscriber.close()
             await redis.close()
         }
+    }
+
+    @Test("A master that hangs and does not hang up is left as soon as the sentinels have made another one")
+    func frozenMaster() async throws {
+        try await SentinelServers.with { servers in
+            var configuration = try servers.configuration
+            // Long enough that no deadline frees the client.
+            configuration.commandTimeout = .seconds(90)
+            configuration.unacknowledgedTimeout = .seconds(600)
+            let redis = RedisClient(configuration)
+            let made = MasterWatch(configuration) { [weak redis] master in redis?.leaveMaster(for: master) }
+            let watch = try #require(made)
+            watch.start()
+            #expect(try await servers.serving(redis) == 1)
+            let pid = try await servers.control("pid", 1)
+            let master = try #require(pid_t(pid))
+            #expect(kill(master, SIGSTOP) == 0)
+            _ = try await redis.send(RedisCommand("SET", "after", 1), retry: .idempotent)
+            #expect(try await servers.serving(redis) == 2)
+            kill(master, SIGCONT)
+            await watch.close()
+            await redis.close()
+        }
+    }
+
+    @Test("Sentinels and a master that speak TLS are found by sentinels://")
+    func overTLS() async throws {
+        let master = try RedisURL(try await TLSServers.server(.redis).url)
+        guard case .tcp(_, let masterPort) = master.endpoint else { return }
+        // A sentinel alone, whose configuration the test writes: server.sh starts what it finds.
+        let parent = try #require(SentinelServers.parent)
+        let servers = SentinelServers(directory: "\(parent)/sentinel-tls-\(UUID().uuidString.prefix(8))", url: "")
+        let state = "\(servers.directory)/1/redis"
+        try FileManager.default.createDirectory(atPath: state, withIntermediateDirectories: true)
+        let (plainPort, port) = (try OwnServer().port, try OwnServer().port)
+        let certificates = TestCertificates.shared
+        let lines = [
+            "port \(plainPort)", "tls-port \(port)", "tls-replication yes", "tls-auth-clients no", "bind 127.0.0.1",
+            "tls-ca-cert-file \(certificates.path("ca.pem"))", "tls-cert-file \(certificates.path("server.pem"))",
+            "tls-key-file \(certificates.path("server.key"))", "dir \(state)", "daemonize no",
+            "sentinel monitor celeriac 127.0.0.1 \(masterPort) 1", "",
+        ]
+        try lines.joined(separator: "\n").write(toFile: "\(state)/sentinel.conf", atomically: true, encoding: .utf8)
+        try "\(plainPort)".write(toFile: "\(state)/port", atomically: true, encoding: .utf8)
+        _ = try await servers.control("start", 1)
+        let trust = "ssl_ca_certs=\(certificates.path("ca.pem"))"
+        let url = try RedisURL("sentinels://127.0.0.1:\(port)/0?master=celeriac&\(trust)")
+        try await TestServer.withClient(RedisConfiguration(url)) { redis, _ in
+            let told = try await redis.send(RedisCommand("CONFIG", "GET", "tls-port"), retry: .idempotent)
+            #expect(told.array?.last?.string == "\(masterPort)")
+        }
+        let untrusted = RedisConfiguration(try RedisURL("sentinels://127.0.0.1:\(port)/0?master=celeriac"))
+        await #expect(throws: RedisError.self) { _ = try await RedisConnection.connect(untrusted) }
+        _ = try await servers.control("kill", 1)
     }
 
     @Test("A master that is made a replica on demand is left for the new one")

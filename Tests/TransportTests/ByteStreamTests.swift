@@ -67,6 +67,38 @@ extension ByteStream {
         }
     }
 
+    @Test("Gathers a flow of small pieces and still hands over its end", arguments: LoopbackServer.Kind.allCases)
+    func gathers(_ kind: LoopbackServer.Kind) async throws {
+        let server = try LoopbackServer(kind) { descriptor in
+            var order: UInt8 = 0
+            // A burst for each order: the next one comes when all of the last has arrived, so no end may be kept back.
+            while read(descriptor, &order, 1) == 1 {
+                let piece = [UInt8](repeating: order, count: 500)
+                for _ in 0..<4000 { _ = write(descriptor, piece, piece.count) }
+                _ = write(descriptor, piece, 7)
+            }
+        }
+        let endpoint = kind == .tcp ? Endpoint.tcp(host: "127.0.0.1", port: server.port) : .unix(path: server.path)
+        let stream = try await ByteStream.connect(to: endpoint, timeout: .seconds(5))
+        let count = Mutex(0)
+        let recorder = Recorder { bytes in
+            count.withLock { $0 += bytes.count }
+            return bytes.count
+        }
+        await stream.onLoop { stream in
+            stream.gatherInput()
+            stream.start(recorder)
+        }
+        for burst in 1...5 {
+            await stream.onLoop { $0.write([UInt8(burst)]) }
+            let seen = await recorder.wait { $0.bytes.count >= burst * (4000 * 500 + 7) }
+            #expect(seen.bytes.count == burst * (4000 * 500 + 7))
+            #expect(seen.bytes.last == UInt8(burst))
+        }
+        await stream.onLoop { $0.abort(TransportError(.closed, "enough")) }
+        #expect(count.withLock { $0 } == 5 * (4000 * 500 + 7))
+    }
+
     @Test("Carries octets both ways, over TCP and socket files", arguments: LoopbackServer.Kind.allCases)
     func echoes(_ kind: LoopbackServer.Kind) async throws {
         let server = try LoopbackServer(kind, serve: echo)

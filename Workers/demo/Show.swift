@@ -102,7 +102,7 @@ final class Show: Sendable {
         case .retried(let context, let failure, let pause):
             state.withLock { $0.retried += 1 }
             screen.write("  · attempt \(context.attempt): \(failure); again in \(pause.rounded)")
-        case .ready, .deadLettered, .expired, .skipped, .givenBack, .stopping: break
+        case .ready, .deadLettered, .expired, .skipped, .parked, .givenBack, .stopping: break
         }
     }
 

@@ -95,6 +95,8 @@ extension AMQPConnection {
             switch method {
             case .basicGet(let get): core.gets.append(!get.noAck)
             case .basicQos(let qos): core.limitPatience(prefetch: qos.prefetchCount)
+            // Not for few deliveries at a time, nor for direct replies: somebody waits for each of them.
+            case .basicConsume(let consume) where !consume.noAck && core.settlementPatience >= 8: stream.gatherInput()
             default: break
             }
         } catch {

@@ -27,6 +27,23 @@ static inline int celeriac_epoll_control(int epoll, int operation, int descripto
 static inline uint64_t celeriac_epoll_tag(const struct epoll_event *event) { return event->data.u64; }
 static inline uint32_t celeriac_epoll_events(const struct epoll_event *event) { return event->events; }
 
+/// Waits for events as long as so many nanoseconds; for ever if negative.
+///
+/// Kernels before 5.11 and other libraries wait in whole milliseconds: the time is rounded up, lest the rest be spent
+/// spinning.
+static inline int celeriac_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t nanoseconds) {
+#if defined(__GLIBC_PREREQ)
+#if __GLIBC_PREREQ(2, 35)
+    if (nanoseconds > 0) {
+        struct timespec timeout = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+        int count = epoll_pwait2(epoll, events, capacity, &timeout, NULL);
+        if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
+    }
+#endif
+#endif
+    return epoll_wait(epoll, events, capacity, nanoseconds < 0 ? -1 : (int)((nanoseconds + 999999) / 1000000));
+}
+
 static const uint32_t celeriac_epoll_in = EPOLLIN;
 static const uint32_t celeriac_epoll_out = EPOLLOUT;
 static const uint32_t celeriac_epoll_error = EPOLLERR;
@@ -38,6 +55,11 @@ static const int celeriac_eventfd_flags = EFD_CLOEXEC | EFD_NONBLOCK;
 static inline int celeriac_set_no_delay(int descriptor) {
     int on = 1;
     return setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+/// Octets that must have arrived before the kernel tells that a socket is readable.
+static inline int celeriac_set_receive_low_water(int descriptor, int octets) {
+    return setsockopt(descriptor, SOL_SOCKET, SO_RCVLOWAT, &octets, sizeof octets);
 }
 
 /// Asks the peer's kernel for a sign of life after so many idle seconds, then at intervals, so many times.

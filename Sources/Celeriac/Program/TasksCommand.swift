@@ -72,6 +72,14 @@ struct TasksCommand: Command {
             options.append(("unique", .string(scope), "unique \(scope)"))
             if let span { options.append(("uniqueFor", .double(span.inSeconds), "lock lasts \(span.argument) s")) }
         }
+        if let limit = task.rateLimit {
+            let scope = Self.scope(limit.key, limit.reach)
+            options.append(("rateLimit", .string("\(limit.rate)"), "at most \(limit.rate)\(scope)"))
+        }
+        if let limit = task.concurrencyLimit {
+            let scope = Self.scope(limit.key, limit.reach)
+            options.append(("concurrencyLimit", .int(Int64(limit.count)), "\(limit.count) at once\(scope)"))
+        }
         if task.tracksStarted { options.append(("tracksStarted", true, "tracks its start")) }
         return options
     }
@@ -83,5 +91,9 @@ struct TasksCommand: Command {
         case .window(let window): ("in a window", window)
         case .forever: ("for ever", nil)
         }
+    }
+
+    private static func scope(_ key: LimitKey, _ reach: LimitReach) -> String {
+        (key.needsArguments ? " for each key" : "") + (reach == .worker ? " for each worker" : "")
     }
 }

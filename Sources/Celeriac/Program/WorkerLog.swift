@@ -18,6 +18,8 @@ struct WorkerLog: Sendable {
             logger.info("task succeeded", metadata: Self.describe(context) + [("runtime", "\(runtime)")])
         case .expired(let id): logger.notice("task expired before it began", metadata: [("id", id.rawValue)])
         case .skipped(let id): logger.info("task had succeeded already", metadata: [("id", id.rawValue)])
+        case .parked(let id, let pause):
+            logger.debug("task over a limit waits", metadata: [("id", id.rawValue), ("for", "\(pause)")])
         case .givenBack(let id): logger.notice("task given back to its queue", metadata: [("id", id.rawValue)])
         case .failed, .retried, .deadLettered: break
         }

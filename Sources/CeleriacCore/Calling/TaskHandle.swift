@@ -19,18 +19,26 @@ public struct TaskHandle<Output: Decodable & Sendable>: Sendable {
 
     /// Waits for the task's value.
     ///
-    /// - Throws: ``TaskFailure`` if the task failed, was revoked or expired; ``CeleriacError`` `.timedOut` if it has not
-    ///   ended in time, `.undecodable` if the value is of another type, `.cancelled`.
+    /// - Throws: ``TaskFailure`` if the task failed, was revoked or expired, or the ``TaskError`` it failed with, if that is
+    ///   registered; ``CeleriacError`` `.timedOut` if it has not ended in time, `.undecodable` if the value is of another
+    ///   type, `.cancelled`; `.notFound` with results by message, if this process has not made the call.
     public func value(within timeout: Duration) async throws -> Output {
-        try await app.drivers().results.outcome(of: id, within: timeout).outcome()
+        try await app.drivers().results.outcome(of: id, within: timeout).outcome(knowing: app.errors)
     }
 
     /// Where the task stands.
     ///
     /// When nothing is stored, ``TaskState/pending``; with ``Configuration/tracksQueued``, which has every call recorded that
-    /// is sent, ``TaskState/unknown``.
+    /// is sent, ``TaskState/unknown``. Unknown are also, with results by message, calls that this process has not made.
     public func state() async throws(CeleriacError) -> TaskState {
-        try await record()?.state ?? (app.configuration.tracksQueued ? .unknown : .pending)
+        let results = try app.drivers().results
+        let isKnown = !results.abilities.contains(.anyCall) || !app.configuration.tracksQueued
+        do {
+            return try await results.record(of: id)?.state ?? (isKnown ? .pending : .unknown)
+        } catch {
+            guard error.code == .notFound else { throw error }
+            return .unknown
+        }
     }
 
     /// What is stored of the task.

@@ -7,8 +7,9 @@ public struct TaskCompletion<Output: Decodable & Sendable>: Sendable {
 
     /// The task's value.
     ///
-    /// - Throws: ``TaskFailure`` if the task failed, was revoked or expired; ``CeleriacError`` `.undecodable`.
-    public func value() throws -> Output { try record.outcome() }
+    /// - Throws: ``TaskFailure`` if the task failed, was revoked or expired, or the ``TaskError`` it failed with, if that is
+    ///   registered; ``CeleriacError`` `.undecodable`.
+    public func value() throws -> Output { try record.outcome(knowing: handle.app.errors) }
 }
 
 /// Many tasks in the order in which they end; see ``TaskApp/results(of:within:)``.

@@ -12,6 +12,10 @@ public struct Configuration: Sendable {
     public var queues: [QueueDeclaration]
     /// How long results are kept.
     public var resultTTL: Duration
+    /// Whether stored results are compressed.
+    public var resultCompression: ResultCompression
+    /// Whether results tell of their calls, too: name, arguments, worker, retries and queue; ``TaskRecord/call``.
+    public var extendsResults: Bool
     /// Whether sending a call first records it as ``TaskState/queued``.
     ///
     /// ``TaskHandle/state()`` then tells a call that waits from an id that nobody knows. Costs a way to the result backend
@@ -37,6 +41,8 @@ public struct Configuration: Sendable {
         defaultQueue: QueueName = .celery,
         queues: [QueueDeclaration] = [],
         resultTTL: Duration = .seconds(86_400),
+        resultCompression: ResultCompression = .none,
+        extendsResults: Bool = false,
         tracksQueued: Bool = false,
         retry: RetryPolicy = .none,
         publishTimeout: Duration = .seconds(30),
@@ -50,6 +56,8 @@ public struct Configuration: Sendable {
         self.defaultQueue = defaultQueue
         self.queues = queues
         self.resultTTL = resultTTL
+        self.resultCompression = resultCompression
+        self.extendsResults = extendsResults
         self.tracksQueued = tracksQueued
         self.retry = retry
         self.publishTimeout = publishTimeout

@@ -3,8 +3,18 @@ public protocol ResultBackend: Sendable {
     /// The backend's address for people, without credentials.
     var address: String { get }
 
+    /// What the backend can do; all, unless it says otherwise.
+    var abilities: ResultAbilities { get }
+
     /// Connects now, so that a wrong address or password shows before work begins.
     func open(within timeout: Duration) async throws(CeleriacError)
+
+    /// Prepares for the result of a call that is about to be sent; announcing a call twice does no harm.
+    ///
+    /// - Parameter timeout: Until the backend is ready, connecting included.
+    /// - Returns: The queue that the call is to name as its reply address; `nil` if the backend makes no use of one.
+    /// - Throws: ``CeleriacError``; the call should not be sent then.
+    func expect(_ task: TaskID, within timeout: Duration) async throws(CeleriacError) -> String?
 
     /// Stores a record and wakes those who wait for it.
     ///
@@ -19,6 +29,9 @@ public protocol ResultBackend: Sendable {
     func store(_ record: TaskRecord, ttl: Duration, within timeout: Duration) async throws(CeleriacError) -> Bool
 
     /// The latest record of a task; `nil` if there is none (yet, or any more).
+    ///
+    /// - Throws: ``CeleriacError``; `.notFound` without ``ResultAbilities/anyCall``, for a call that this process has not
+    ///   made or whose result is gone. ``outcome(of:within:)`` and ``listen(to:within:onEvent:)`` say so, too.
     func record(of task: TaskID) async throws(CeleriacError) -> TaskRecord?
 
     /// Waits until a task has ended.
@@ -48,6 +61,14 @@ public protocol ResultBackend: Sendable {
 
     /// Disconnects; waits in progress end with `.closed`.
     func close() async
+}
+
+extension ResultBackend {
+    /// All.
+    public var abilities: ResultAbilities { .all }
+
+    /// Does nothing: what is stored is found by the task's id.
+    public func expect(_ task: TaskID, within timeout: Duration) async throws(CeleriacError) -> String? { nil }
 }
 
 /// What a result backend tells those who listen.

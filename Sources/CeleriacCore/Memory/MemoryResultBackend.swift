@@ -65,6 +65,9 @@ public final class MemoryResultBackend: ResultBackend {
     /// `memory://`.
     public var address: String { "memory://" }
 
+    /// Everything within this process.
+    public var abilities: ResultAbilities { [.anyCall, .immediate] }
+
     /// Does nothing, as there is nothing to connect to.
     public func open(within timeout: Duration) async throws(CeleriacError) {
         try withState { _, _ in }

@@ -39,6 +39,7 @@ extension TaskMessage {
         contentType = message.contentType
         contentEncoding = message.contentEncoding
         replyTo = message.replyTo
+        correlationID = message.correlationID.flatMap { $0 == id.rawValue ? nil : $0 }
         priority = message.priority
         isPersistent = message.isPersistent
     }

@@ -66,8 +66,10 @@ public struct TaskMessage: Sendable, Hashable {
     public var contentType: String? = "application/json"
     /// The character encoding of the body.
     public var contentEncoding: String? = "utf-8"
-    /// Where results by message would go.
+    /// Where results by message go.
     public var replyTo: String?
+    /// What ties results by message to the call; the call's id if `nil`.
+    public var correlationID: String?
     /// Larger is more urgent.
     public var priority: UInt8 = 0
     /// Whether the message survives a restart of the broker.
@@ -118,7 +120,7 @@ extension TaskMessage {
             contentType: contentType,
             contentEncoding: contentEncoding,
             // A property holds 255 octets; the id of a foreign call may be longer, and is in the headers all the same.
-            correlationID: id.rawValue.utf8.count <= 255 ? id.rawValue : nil,
+            correlationID: correlationID ?? (id.rawValue.utf8.count <= 255 ? id.rawValue : nil),
             replyTo: replyTo ?? "",
             priority: priority,
             isPersistent: isPersistent,

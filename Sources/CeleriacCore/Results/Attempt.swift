@@ -15,10 +15,20 @@ package struct Attempt: Hashable, Comparable, Sendable {
 
     private init(rawValue: Int64) { self.rawValue = rawValue }
 
+    /// The run that was noted under this number.
+    package init(noted rawValue: Int64) { self.rawValue = max(-1, rawValue) }
+
     /// The first run.
     package static let first = Attempt(rawValue: 0)
     /// Before any run: such a record replaces nothing.
     package static let none = Attempt(rawValue: -1)
+
+    /// The header that carries ``redeliveries`` of a parked call: it comes back in a message that was never delivered before,
+    /// and what it then comes to would seem older than what it has stored already.
+    package static let parkedHeader = "x-celeriac-redeliveries"
+
+    /// How often the message was redelivered, in the run's terms.
+    package var redeliveries: Int { Int(rawValue & (1 << 20 - 1)) }
 
     package static func < (left: Attempt, right: Attempt) -> Bool { left.rawValue < right.rawValue }
 }
@@ -28,7 +38,8 @@ extension Delivery {
     package func attempt(retries: Int) -> Attempt {
         // Only quorum queues count; a message that the broker dead-lettered and somebody moved back counts from zero again.
         let redeliveries = isRedelivered ? max(1, message.headers["x-delivery-count"]?.int ?? 1) : 0
-        return Attempt(retries: retries, redeliveries: deaths << 10 + min(redeliveries, 1 << 10 - 1))
+        let parked = min(max(0, message.headers[Attempt.parkedHeader]?.int ?? 0), 1 << 20)
+        return Attempt(retries: retries, redeliveries: deaths << 10 + min(redeliveries, 1 << 10 - 1) + parked)
     }
 
     /// How often the broker dead-lettered the message for other reasons than time, which is how delays end.

@@ -21,6 +21,8 @@ final class RecordFollower: Sendable {
 
     /// Records read ahead; this many are in memory at most.
     private static let batch = 16
+    /// Between looks at a backend that cannot answer.
+    private static let pause = Duration.milliseconds(250)
 
     private let results: any ResultBackend
     private let time: any TimeSource
@@ -62,12 +64,28 @@ final class RecordFollower: Sendable {
 
     /// Waits for news and reads some of it; the reader puts what it gets into a buffer of its own.
     ///
+    /// A backend that cannot answer is asked again: the driver's patience for one look may be shorter than the reader's for
+    /// all of them.
+    ///
     /// - Throws: ``CeleriacError``: `.timedOut`, `.cancelled`, `.closed`, or the backend's.
     func read(within timeout: Duration) async throws(CeleriacError) -> [TaskRecord] {
+        let deadline = ContinuousClock.now + timeout
         while true {
             let tasks = takeNews()
-            if !tasks.isEmpty { return try await records(of: tasks) }
-            switch await wait(within: timeout) {
+            if !tasks.isEmpty {
+                do throws(CeleriacError) {
+                    return try await records(of: tasks)
+                } catch {
+                    let remaining = ContinuousClock.now.duration(to: deadline)
+                    guard error.isPassing || error.code == .timedOut, remaining > Self.pause else { throw error }
+                    for task in tasks { note(.stored(task)) }
+                }
+                guard (try? await time.sleep(for: Self.pause)) != nil else {
+                    throw CeleriacError(.cancelled, "waiting for tasks was cancelled")
+                }
+                continue
+            }
+            switch await wait(within: ContinuousClock.now.duration(to: deadline)) {
             case .news: break
             case .timedOut:
                 let count = state.withLock { $0.pending.count }

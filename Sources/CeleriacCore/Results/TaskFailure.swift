@@ -20,13 +20,22 @@ public struct TaskFailure: Error, Hashable, Sendable, CustomStringConvertible {
         self.traceback = traceback
     }
 
-    /// The record of a Swift error: its type's name and its description.
+    /// The record of a Swift error: its type's name and its description, or what a ``TaskError`` says of itself.
     public init(_ error: any Error) {
         if let failure = error as? TaskFailure {
             self = failure
             return
         }
         let text = String(describing: error)
+        if let error = error as? any TaskError {
+            self.init(
+                type: Swift.type(of: error).failureType,
+                arguments: error.failureArguments,
+                module: Swift.type(of: error).failureModule,
+                traceback: "\(String(reflecting: Swift.type(of: error))): \(text)"
+            )
+            return
+        }
         self.init(
             type: String(describing: Swift.type(of: error)),
             arguments: [.string(text)],

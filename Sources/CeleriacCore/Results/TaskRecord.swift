@@ -23,6 +23,8 @@ public struct TaskRecord: Sendable, Hashable {
     /// Whether any later run may replace the record, an older one by its numbers too: a dead letter that is published
     /// again begins to count anew.
     package var isOpen = false
+    /// Where the caller waits, for backends that send records rather than keep them.
+    package var reply: ReplyAddress?
 
     /// Reads a stored document.
     ///
@@ -55,7 +57,8 @@ public struct TaskRecord: Sendable, Hashable {
         at now: Date,
         group: String? = nil,
         parent: TaskID? = nil,
-        children: [TaskID] = []
+        children: [TaskID] = [],
+        call: Call? = nil
     ) {
         self.init(
             task: task,
@@ -65,7 +68,8 @@ public struct TaskRecord: Sendable, Hashable {
             at: now,
             group: group,
             parent: parent,
-            children: children
+            children: children,
+            call: call
         )
     }
 
@@ -77,7 +81,8 @@ public struct TaskRecord: Sendable, Hashable {
         at now: Date,
         group: String? = nil,
         parent: TaskID? = nil,
-        children: [TaskID] = []
+        children: [TaskID] = [],
+        call: Call? = nil
     ) {
         var result = JSONObjectWriter(capacity: 128)
         result.add("exc_type", failure.type)
@@ -91,7 +96,8 @@ public struct TaskRecord: Sendable, Hashable {
             at: now,
             group: group,
             parent: parent,
-            children: children
+            children: children,
+            call: call
         )
     }
 
@@ -103,7 +109,8 @@ public struct TaskRecord: Sendable, Hashable {
         at now: Date,
         group: String?,
         parent: TaskID?,
-        children: [TaskID]
+        children: [TaskID],
+        call: Call?
     ) {
         self.task = task
         self.state = state
@@ -121,6 +128,7 @@ public struct TaskRecord: Sendable, Hashable {
         document.add("date_done", state.isFinal ? WireTime.text(of: now) : nil)
         if let group { document.add("group_id", group) }
         if let parent { document.add("parent_id", parent.rawValue) }
+        call?.write(to: &document)
         document.add("task_id", task.rawValue)
         self.document = document.finished()
     }
@@ -181,9 +189,12 @@ public struct TaskRecord: Sendable, Hashable {
     }
 
     /// The value of a task that has ended; throws its failure.
-    func outcome<Value: Decodable>() throws -> Value {
+    func outcome<Value: Decodable>(knowing errors: KnownErrors) throws -> Value {
         guard state == .success else {
-            throw failure ?? TaskFailure(type: "TaskFailure", arguments: [.string("ended as \(state)")], module: nil)
+            let failure =
+                failure ?? TaskFailure(type: "TaskFailure", arguments: [.string("ended as \(state)")], module: nil)
+            if let error = errors.error(of: failure) { throw error }
+            throw failure
         }
         return try value(as: Value.self)
     }

@@ -10,9 +10,10 @@ public struct TaskState: Hashable, Sendable, CustomStringConvertible {
     public static let pending = TaskState("PENDING")
     /// It was sent and has not begun; written only with ``Configuration/tracksQueued``.
     public static let queued = TaskState("QUEUED")
-    /// Nothing is stored although calls are recorded when they are sent.
+    /// Nothing is stored although calls are recorded, or announced, when they are sent.
     ///
-    /// It never was sent, or its record has ended or was forgotten. Only told, never stored.
+    /// It never was sent, or its record has ended or was forgotten; with results by message, it was not sent by this
+    /// process. Only told, never stored.
     public static let unknown = TaskState("UNKNOWN")
     /// It runs and has told how far it is, by ``TaskContext/report(progress:)``.
     public static let progress = TaskState("PROGRESS")

@@ -94,4 +94,9 @@ public enum TaskEnding: Error, Sendable {
     case reject(reason: String)
     /// Done, but there is nothing to record: no result is stored.
     case ignore
+    /// Something outside allows no more for now, such as an API that answers with `Retry-After`: let no call begin that
+    /// shares this one's rate limit until the time has passed, and run me again then; counts as no attempt.
+    ///
+    /// Without a ``TaskOptions/rateLimit`` only this call waits.
+    case rateLimited(for: Duration)
 }

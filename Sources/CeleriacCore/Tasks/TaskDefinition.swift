@@ -31,8 +31,8 @@ public struct TaskDefinition<Output: Codable & Sendable, each Argument: Codable 
             TaskRegistration(
                 name: name,
                 options: options,
-                parameters: parameters,
-                type: "(\(types.joined(separator: ", "))) -> \(Output.self)"
+                type: "(\(types.joined(separator: ", "))) -> \(Output.self)",
+                parameters: parameters
             ) { context, body in
                 let arguments = try Self.arguments(of: body, parameters)
                 return try TaskRegistration.encode(try await perform(context, repeat each arguments))

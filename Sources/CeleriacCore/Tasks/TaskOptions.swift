@@ -20,6 +20,10 @@ public struct TaskOptions: Sendable {
     public var unique: UniquePolicy?
     /// Whether the record `STARTED` is written when a call begins.
     public var tracksStarted: Bool
+    /// How often calls may begin.
+    public var rateLimit: RateLimit?
+    /// How many calls may run at once.
+    public var concurrencyLimit: ConcurrencyLimit?
 
     /// Options; what is left out is the application's default.
     public init(
@@ -32,7 +36,9 @@ public struct TaskOptions: Sendable {
         storesErrorsEvenIfIgnored: Bool = false,
         resultTTL: Duration? = nil,
         unique: UniquePolicy? = nil,
-        tracksStarted: Bool = false
+        tracksStarted: Bool = false,
+        rateLimit: RateLimit? = nil,
+        concurrencyLimit: ConcurrencyLimit? = nil
     ) {
         self.queue = queue
         self.priority = priority
@@ -44,5 +50,7 @@ public struct TaskOptions: Sendable {
         self.resultTTL = resultTTL
         self.unique = unique
         self.tracksStarted = tracksStarted
+        self.rateLimit = rateLimit
+        self.concurrencyLimit = concurrencyLimit
     }
 }

@@ -2,10 +2,10 @@
 package struct TaskRegistration: Sendable {
     package let name: TaskName
     package let options: TaskOptions
-    /// The names of its positional parameters, if it has told them.
-    package let parameters: [String]
     /// The types of parameters and result, for people: `(Int, Int) -> Int`.
     package let type: String
+    /// The names of its positional parameters, where it has them.
+    package let parameters: [String]
     /// Runs the task on a body of protocol 2 and returns its value as JSON.
     ///
     /// Throws ``CallDefect`` when the body does not fit, before any of the task's own code has run.
@@ -14,14 +14,14 @@ package struct TaskRegistration: Sendable {
     package init(
         name: TaskName,
         options: TaskOptions,
-        parameters: [String] = [],
         type: String,
+        parameters: [String] = [],
         perform: @escaping @Sendable (TaskContext, [UInt8]) async throws -> [UInt8]
     ) {
         self.name = name
         self.options = options
-        self.parameters = parameters
         self.type = type
+        self.parameters = parameters
         self.perform = perform
     }
 

@@ -36,13 +36,22 @@ package enum Admission: Sendable, Equatable {
             return .deadLetter(.tooLarge, .malformed(text), id)
         }
         // Before decoding, because a message of protocol 1 has its id in the body.
-        guard message.body.count <= maximumBodySize else {
-            let id = message.headers["id"]?.string.map { TaskID($0) }
-            return tooLarge(message.body.count, id?.rawValue.isEmpty == true ? nil : id)
+        let id = message.headers["id"]?.string.flatMap { $0.isEmpty ? nil : TaskID($0) }
+        guard message.body.count <= maximumBodySize else { return tooLarge(message.body.count, id) }
+        let plain: Message
+        do {
+            plain = try message.decompressed(limit: maximumBodySize)
+        } catch {
+            let failure = TaskFailure.malformed(error.description)
+            switch error {
+            case .unknownMethod: return .deadLetter(.unsupported, failure, id)
+            case .tooLarge: return .deadLetter(.tooLarge, failure, id)
+            case .damaged: return .deadLetter(.malformed, failure, id)
+            }
         }
         let task: TaskMessage
         do {
-            task = try TaskMessage(decoding: message)
+            task = try TaskMessage(decoding: plain)
         } catch {
             return .deadLetter(.malformed, .malformed(error.reason), error.task)
         }
@@ -58,7 +67,6 @@ package enum Admission: Sendable, Equatable {
     }
 
     private static func unsupportedEncoding(of task: TaskMessage) -> String? {
-        if let compression = task.compression { return "compressed bodies (\(compression)) are not supported" }
         guard task.contentType?.lowercased() == "application/json" else {
             return "content type \(task.contentType ?? "(none)") is not accepted; accepted: application/json"
         }

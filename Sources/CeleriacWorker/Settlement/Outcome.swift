@@ -12,6 +12,8 @@ package enum Outcome: Sendable, Equatable {
     case deadLetter(Admission.Reason, TaskFailure)
     /// It is done and leaves no result.
     case ignored
+    /// Something outside allows no more for now; it runs again after a pause, uncharged.
+    case rateLimited(for: Duration)
     /// It was not run to its end for reasons that are not its own: the message goes back uncharged.
     case givenBack
 
@@ -37,6 +39,7 @@ package enum Outcome: Sendable, Equatable {
         case let defect as ResultDefect: return .failure(.unencodable(defect.description))
         case TaskEnding.ignore: return .ignored
         case TaskEnding.reject(let reason): return .deadLetter(.rejected, .rejected(reason))
+        case TaskEnding.rateLimited(let pause): return .rateLimited(for: max(.zero, pause))
         case TaskEnding.retry(let pause, let cause):
             // The policy still counts the attempts; without one, a task that asks for it has three more, as in Celery.
             let policy = policy.attempts > 1 ? policy : .fixed(attempts: 4, delay: .seconds(180))

@@ -32,6 +32,21 @@ struct UniqueHold: Sendable, Equatable {
     }
 }
 
+/// A call on its way to its body.
+struct UniqueCallState: Sendable {
+    /// As it will run: with the arguments of those that have joined it.
+    var message: TaskMessage
+    /// Its lock, if it is unique.
+    var hold: UniqueHold?
+    /// The fencing number of its lock.
+    var fence: UInt64?
+
+    init(_ message: TaskMessage, _ hold: UniqueHold?) {
+        self.message = message
+        self.hold = hold
+    }
+}
+
 /// How long a call waits for an equal one that runs.
 struct UniqueWait: Sendable {
     /// Waits of the first second are spent in the worker, which is quick; longer ones in the broker.

@@ -25,7 +25,14 @@ extension Worker {
         switch outcome {
         case .success(let value):
             if wantsResult {
-                let record = record(of: message, attempt, .success, value: value, children: context.childIDs)
+                let record = record(
+                    of: message,
+                    context.queue,
+                    attempt,
+                    .success,
+                    value: value,
+                    children: context.childIDs
+                )
                 guard await store(record, ttl: ttl, drivers) else { return await giveBackLater(delivery, message.id) }
             }
             await release(hold, drivers)
@@ -33,7 +40,7 @@ extension Worker {
             emit(.succeeded(context, runtime: runtime))
         case .failure(let failure):
             if wantsResult || task.options.storesErrorsEvenIfIgnored {
-                let record = record(of: message, attempt, .failure, failure, children: context.childIDs)
+                let record = record(of: message, context.queue, attempt, .failure, failure, children: context.childIDs)
                 guard await store(record, ttl: ttl, drivers) else { return await giveBackLater(delivery, message.id) }
             }
             await release(hold, drivers)
@@ -57,7 +64,8 @@ extension Worker {
             await release(hold, drivers)
             delivery.acknowledge()
             emit(.succeeded(context, runtime: runtime))
-        case .givenBack:
+        // The caller parks what is limited.
+        case .givenBack, .rateLimited:
             giveBack(delivery, message.id)
         }
     }
@@ -78,24 +86,29 @@ extension Worker {
             return await giveBackLater(delivery, message.id)
         }
         // The next run is queued already: giving the message back for want of this record would queue it once more.
-        if let ttl { _ = await store(record(of: next, context.run, .retry, failure), ttl: ttl, drivers) }
+        if let ttl { _ = await store(record(of: next, context.queue, context.run, .retry, failure), ttl: ttl, drivers) }
         delivery.acknowledge()
         emit(.retried(context, failure, after: delay))
         logger.notice("task will be retried", metadata: describe(message, failure) + [("after", "\(delay)")])
     }
 
     /// Puts a call that is due later back into the broker's keeping, unchanged.
+    ///
+    /// - Returns: Whether it is there; otherwise it was given back.
     func park(
         _ message: TaskMessage,
         for delay: Duration,
+        keeping hold: UniqueHold?,
         _ delivery: consuming Delivery,
         _ drivers: Drivers
-    ) async {
-        await keep(hold(of: message), through: delay, drivers)
+    ) async -> Bool {
+        await keep(hold, through: delay, drivers)
         guard await republish(message, delay: delay, delivery.queue, drivers) else {
-            return await giveBackLater(delivery, message.id)
+            await giveBackLater(delivery, message.id)
+            return false
         }
         delivery.acknowledge()
+        return true
     }
 
     func expire(
@@ -107,7 +120,8 @@ extension Worker {
         guard let task = tasks[message.task] else { return delivery.giveBack() }  // admission has checked it
         if wantsResult(message, of: task) {
             let ttl = task.options.resultTTL ?? settings.resultTTL
-            let record = record(of: message, delivery.attempt(retries: message.retries), .revoked, .expired)
+            let attempt = delivery.attempt(retries: message.retries)
+            let record = record(of: message, delivery.queue, attempt, .revoked, .expired)
             guard await store(record, ttl: ttl, drivers) else {
                 return await giveBackLater(delivery, message.id)
             }
@@ -119,6 +133,8 @@ extension Worker {
 
     /// Whether a success of the task is stored; what cannot be said counts as no, so that the task runs.
     func hasSucceeded(_ id: TaskID, _ drivers: Drivers) async -> Bool {
+        // Results by message are with the caller.
+        guard drivers.results.abilities.contains(.anyCall) else { return false }
         do {
             return try await drivers.results.record(of: id)?.state == .success
         } catch {
@@ -170,6 +186,7 @@ extension Worker {
             var record = TaskRecord(task: id, state: .failure, failure: fitting(failure), at: time.now)
             record.attempt = delivery.attempt(retries: delivery.message.headers["retries"]?.int ?? 0)
             record.isOpen = true
+            record.reply = ReplyAddress(replyTo: letter.replyTo, correlationID: letter.correlationID, task: id)
             guard await store(record, ttl: settings.resultTTL, drivers) else {
                 return await giveBackLater(delivery, id)
             }
@@ -220,32 +237,45 @@ extension Worker {
         }
     }
 
+    /// Stores a result, trying for ``WorkerConfiguration/resultTimeout`` while its message stays unacknowledged.
+    ///
+    /// The driver waits for a server that is away. What a server refuses for now, for lack of memory or disk, is tried
+    /// again here: running the task once more would not help.
     private func store(_ record: TaskRecord, ttl: Duration, _ drivers: Drivers) async -> Bool {
-        do {
-            try await drivers.results.store(record, ttl: ttl, within: configuration.resultTimeout)
-            return true
-        } catch {
-            logger.error(
-                "cannot store a result",
-                metadata: [("id", record.task.rawValue), ("error", error.description)]
-            )
-            return false
+        let deadline = ContinuousClock.now + configuration.resultTimeout
+        var wait = Self.firstPauseBeforeStoring
+        while true {
+            let remaining = ContinuousClock.now.duration(to: deadline)
+            do throws(CeleriacError) {
+                try await drivers.results.store(record, ttl: ttl, within: max(.milliseconds(1), remaining))
+                if !outage.isOver() { logger.notice("results are stored again") }
+                return true
+            } catch {
+                guard error.isPassing, wait < remaining, stop.phase <= .now else {
+                    logger.error(
+                        "cannot store a result",
+                        metadata: [("id", record.task.rawValue), ("error", error.description)]
+                    )
+                    return false
+                }
+                // Once for each outage, not for each result.
+                if outage.begins() {
+                    logger.warning("results cannot be stored; trying again", metadata: [("error", error.description)])
+                }
+            }
+            await pause(wait * Double.random(in: 0.5...1), beyond: .now)
+            wait = min(wait * 2, Self.longestPauseBeforeStoring)
         }
     }
 
     /// Best effort: that a task runs is worth knowing, not worth failing for.
-    func storeStarted(
-        _ message: TaskMessage,
-        _ attempt: Attempt,
-        of task: TaskRegistration,
-        _ drivers: Drivers
-    ) async {
+    func storeStarted(_ context: TaskContext, of task: TaskRegistration, _ drivers: Drivers) async {
         let value = JSONText.object([
             ("pid", Array(String(getpid()).utf8)), ("hostname", JSONText.string(configuration.nodeName)),
         ])
         let ttl = task.options.resultTTL ?? settings.resultTTL
         do {
-            let record = record(of: message, attempt, .started, value: value)
+            let record = record(of: context.message, context.queue, context.run, .started, value: value)
             try await drivers.results.store(record, ttl: ttl, within: .seconds(5))
         } catch {
             logger.debug("cannot record the start of a task", metadata: [("error", error.description)])
@@ -254,6 +284,7 @@ extension Worker {
 
     private func record(
         of message: TaskMessage,
+        _ queue: QueueName,
         _ attempt: Attempt,
         _ state: TaskState,
         value: [UInt8],
@@ -266,14 +297,17 @@ extension Worker {
             at: time.now,
             group: message.group,
             parent: message.parent,
-            children: children
+            children: children,
+            call: call(of: message, queue)
         )
         record.attempt = attempt
+        record.reply = message.replyAddress
         return record
     }
 
     private func record(
         of message: TaskMessage,
+        _ queue: QueueName,
         _ attempt: Attempt,
         _ state: TaskState,
         _ failure: TaskFailure,
@@ -286,10 +320,17 @@ extension Worker {
             at: time.now,
             group: message.group,
             parent: message.parent,
-            children: children
+            children: children,
+            call: call(of: message, queue)
         )
         record.attempt = attempt
+        record.reply = message.replyAddress
         return record
+    }
+
+    private func call(of message: TaskMessage, _ queue: QueueName) -> TaskRecord.Call? {
+        guard settings.extendsResults else { return nil }
+        return TaskRecord.Call(message, worker: configuration.nodeName, queue: queue.rawValue)
     }
 
     /// A failure that the limit for results lets be stored: an error's text may hold anything.
@@ -312,7 +353,14 @@ extension Worker: StateReporter {
                 "what the task tells takes \(meta.count) octets; the limit is \(settings.maximumResultSize)"
             )
         }
-        let record = record(of: context.message, context.run, state, value: meta, children: context.childIDs)
+        let record = record(
+            of: context.message,
+            context.queue,
+            context.run,
+            state,
+            value: meta,
+            children: context.childIDs
+        )
         let ttl = task.options.resultTTL ?? settings.resultTTL
         try await app.drivers().results.store(record, ttl: ttl, within: configuration.resultTimeout)
     }

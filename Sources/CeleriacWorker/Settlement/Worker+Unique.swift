@@ -2,11 +2,24 @@ internal import CeleriacCore
 internal import FoundationEssentials
 
 extension Worker {
-    /// What a unique call may do when it is its turn.
-    enum Entry: Sendable {
-        case run(TaskMessage, UniqueHold, fence: UInt64?)
+    /// How the way of a call to its body ends.
+    enum Beginning: Sendable {
+        /// It has a slot, its lock, and a place under its concurrency limit if it has one.
+        case begun(HeldPlace?, TaskLimits?)
+        /// It is over a limit for longer than it can be held here.
+        case over(Duration, ParkingNote)
+        /// An equal call runs, or others have put it off, for longer than it can be held here.
+        case waits(TaskMessage, for: Duration)
+        case expired
+        /// The lock store does not answer, and without its answer newer arguments could be lost.
+        case unknown
+        /// The worker stops.
+        case closed
+    }
+
+    private enum Joined: Sendable {
+        case started
         case wait(UniqueWait.Step)
-        /// The store does not answer, and without its answer newer arguments could be lost.
         case unknown
     }
 
@@ -25,26 +38,86 @@ extension Worker {
         return await takeOffer(&hold, drivers) != nil
     }
 
-    /// Waits for a slot; a unique call's lock is renewed meanwhile.
-    func acquireSlot(keeping hold: UniqueHold?, _ drivers: Drivers) async -> Bool {
-        guard let hold, hold.kept != nil else { return await slots.acquire() }
-        if let immediate = slots.tryAcquire() { return immediate }
-        return await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.keep(hold, nil, drivers) }
-            let isAcquired = await slots.acquire()
-            group.cancelAll()
-            return isAcquired
+    /// Brings a call to its body: the lock of one that others may join, then a slot within its limits, then any other lock.
+    ///
+    /// What may have to wait for an equal call does so first: a turn under a rate limit that is not used is lost.
+    func begin(_ call: inout UniqueCallState, of task: TaskRegistration, _ drivers: Drivers) async -> Beginning {
+        if call.hold?.lock.joins == true {
+            if let end = await join(&call, drivers) { return end }
+            guard TaskLimits(of: call.message, task) != nil else {
+                guard hasExpired(call.message) else { return .begun(nil, nil) }
+                slots.release()
+                return .expired
+            }
+            slots.release()
+        }
+        // Only now is it known which arguments count.
+        let limits = TaskLimits(of: call.message, task)
+        switch await enter(call.message, limits, keeping: call.hold, drivers) {
+        case .begun(let place):
+            await takeLock(&call, drivers)
+            return .begun(place, limits)
+        case .over(let pause, let note): return .over(pause, note)
+        case .expired: return .expired
+        case .closed: return .closed
         }
     }
 
-    /// Passes a unique call from the queue to its body.
-    func enter(_ hold: UniqueHold, _ message: TaskMessage, _ wait: inout UniqueWait, _ drivers: Drivers) async -> Entry
-    {
-        var hold = hold
+    /// Waits until a call that others may join can start; it has a slot then.
+    ///
+    /// - Returns: `nil` if it has started.
+    private func join(_ call: inout UniqueCallState, _ drivers: Drivers) async -> Beginning? {
+        var wait = UniqueWait()
+        while true {
+            // The slot first, so that the arguments are the newest that can be.
+            guard await acquireSlot(keeping: call.hold, drivers) else { return .closed }
+            let joined = await start(&call, &wait, drivers)
+            if case .started = joined { return nil }
+            slots.release()
+            switch joined {
+            case .wait(.sleep(let wait)):
+                guard (try? await time.sleep(for: wait)) != nil else { return .closed }
+            case .wait(.park(let later, let pause)): return .waits(later, for: pause)
+            case .started, .unknown: return .unknown
+            }
+        }
+    }
+
+    /// Waits for a slot; a unique call's lock is renewed meanwhile.
+    private func acquireSlot(keeping hold: UniqueHold?, _ drivers: Drivers) async -> Bool {
+        if let immediate = slots.tryAcquire() { return immediate }
+        return await keeping(hold, drivers) { await self.slots.acquire() }
+    }
+
+    private func enter(
+        _ message: TaskMessage,
+        _ limits: TaskLimits?,
+        keeping hold: UniqueHold?,
+        _ drivers: Drivers
+    ) async -> Entry {
+        guard let hold, hold.kept != nil else { return await enter(message, limits, drivers) }
+        return await keeping(hold, drivers) { await self.enter(message, limits, drivers) }
+    }
+
+    private func keeping<Value: Sendable>(
+        _ hold: UniqueHold?,
+        _ drivers: Drivers,
+        while body: () async -> Value
+    ) async -> Value {
+        await withTaskGroup(of: Void.self) { group in
+            if let hold { group.addTask { await self.keep(hold, nil, drivers) } }
+            let value = await body()
+            group.cancelAll()
+            return value
+        }
+    }
+
+    /// Takes or frees the lock of a call that begins now and that others cannot join.
+    private func takeLock(_ call: inout UniqueCallState, _ drivers: Drivers) async {
+        guard var hold = call.hold, !hold.lock.joins else { return }
         hold.hasStarted = true
         let lock = hold.lock
         do {
-            if lock.joins { return try await start(hold, message, &wait, drivers) }
             switch lock.end {
             case .lapsed: break
             case .started:
@@ -52,19 +125,19 @@ extension Worker {
                 try await drivers.locks.release(lock.key, owner: hold.owner)
             case .finished:
                 let (owner, fence) = try await token(of: hold, drivers)
-                hold.owner = owner
-                if let fence { return .run(message, hold, fence: fence > 0 ? fence : nil) }
-                guard !hold.isForeign else { break }
-                let metadata = [("id", message.id.rawValue), ("owner", owner)]
-                logger.warning("unique task runs although an equal call has its lock", metadata: metadata)
-                hold.owner = lock.owner(hold.id)
+                if let fence {
+                    call.fence = fence > 0 ? fence : nil
+                } else if !hold.isForeign {
+                    let metadata = [("id", hold.id.rawValue), ("owner", owner)]
+                    logger.warning("unique task runs although an equal call has its lock", metadata: metadata)
+                }
+                if fence != nil || hold.isForeign { hold.owner = owner }
             }
         } catch {
             // It reduces duplicates; it is no reason not to run.
             logger.warning("cannot take a unique task's lock", metadata: [("error", error.description)])
-            if lock.joins, error.code != .unsupported { return .unknown }
         }
-        return .run(message, hold, fence: nil)
+        call.hold = hold
     }
 
     /// Takes the lock, or tells who has it; what a Python program has taken is held under its token.
@@ -82,26 +155,31 @@ extension Worker {
         }
     }
 
-    private func start(
-        _ hold: UniqueHold,
-        _ message: TaskMessage,
-        _ wait: inout UniqueWait,
-        _ drivers: Drivers
-    ) async throws(CeleriacError) -> Entry {
+    private func start(_ call: inout UniqueCallState, _ wait: inout UniqueWait, _ drivers: Drivers) async -> Joined {
+        guard var hold = call.hold else { return .started }
         let lock = hold.lock
-        let outcome = try await drivers.locks.start(
-            lock.key,
-            as: lock.runningKey(of: hold.id),
-            owner: hold.owner,
-            lease: lock.lease
-        )
+        let outcome: StartOutcome
+        do {
+            outcome = try await drivers.locks.start(
+                lock.key,
+                as: lock.runningKey(of: hold.id),
+                owner: hold.owner,
+                lease: lock.lease
+            )
+        } catch {
+            logger.warning("cannot take a unique task's lock", metadata: [("error", error.description)])
+            // Whoever sent the call has another store.
+            return error.code == .unsupported ? .started : .unknown
+        }
         switch outcome {
-        case .busy(_, let remaining): return .wait(wait.busy(message, remaining: remaining))
-        case .early(let pause): return .wait(wait.early(message, by: pause))
+        case .busy(_, let remaining): return .wait(wait.busy(call.message, remaining: remaining))
+        case .early(let pause): return .wait(wait.early(call.message, by: pause))
         case .started(let fence, let offer):
-            var message = UniqueWait.begun(message)
-            if let offer { message.take(offer) }
-            return .run(message, hold, fence: fence)
+            hold.hasStarted = true
+            (call.hold, call.fence) = (hold, fence)
+            call.message = UniqueWait.begun(call.message)
+            if let offer { call.message.take(offer) }
+            return .started
         }
     }
 

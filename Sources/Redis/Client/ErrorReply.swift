@@ -69,11 +69,15 @@ package struct ErrorReply: Sendable {
 
     private static func kind(of text: String) -> Kind {
         let word = text.prefix { $0 != " " && $0 != "\r" && $0 != "\n" }
-        // Redis before 7 wraps what a script ran into; a replica has refused the script's first write then.
-        let isWrapped = word == "ERR" && text.hasPrefix("ERR Error running script") && text.contains("-READONLY ")
+        // Redis before 7 wraps what a script ran into; the script's first write was refused then.
+        if word == "ERR", text.hasPrefix("ERR Error running script") {
+            let refusals = ["READONLY", "OOM", "MISCONF", "NOREPLICAS"]
+            let refusal = refusals.first { text.contains("-\($0) ") }
+            if let refusal, let kind = table[refusal[...]] { return kind }
+        }
         // Redis 7, which became a replica between the last command of a transaction and its EXEC.
         let isLate = word == "EXECABORT" && text.contains("read only replica")
-        if isWrapped || isLate, let kind = table["READONLY"] { return kind }
+        if isLate, let kind = table["READONLY"] { return kind }
         if text.hasPrefix("ERR SELECT is not allowed in cluster mode") { return cluster }
         return table[word] ?? Kind(code: .command)
     }

@@ -94,31 +94,38 @@ public actor RedisClient: RequestSink {
         timeout: Duration? = nil,
         retry: RedisRetry = .never
     ) async throws(RedisError) -> RESPValue {
+        var words = RedisArguments(arguments: 0, octets: 0)
+        for key in keys { words.append(key) }
+        words.append(contentsOf: arguments)
+        return try await evaluate(script, keyCount: keys.count, words: words, timeout: timeout, retry: retry)
+    }
+
+    /// Runs a script whose keys and arguments stand in one list, for those who run the same script all the time.
+    ///
+    /// - Parameter words: The keys, then the arguments.
+    package nonisolated func evaluate(
+        _ script: RedisScript,
+        keyCount: Int,
+        words: RedisArguments,
+        timeout: Duration? = nil,
+        retry: RedisRetry = .never
+    ) async throws(RedisError) -> RESPValue {
         let deadline = deadline(timeout)
-        guard let digest = script.digest else {
+        if script.digest == nil {
             let loaded = try await perform(script.loadCommand, deadline: deadline, retry: .idempotent)
             guard let digest = loaded.string else { throw RedisError(.unexpectedReply, "SCRIPT LOAD gave no digest") }
             script.learn(digest)
-            return try await evaluate(script, digest, keys, arguments, deadline, retry)
         }
-        return try await evaluate(script, digest, keys, arguments, deadline, retry)
-    }
-
-    private nonisolated func evaluate(
-        _ script: RedisScript,
-        _ digest: String,
-        _ keys: [String],
-        _ arguments: RedisArguments,
-        _ deadline: ContinuousClock.Instant,
-        _ retry: RedisRetry
-    ) async throws(RedisError) -> RESPValue {
+        func request(_ name: String, _ text: String) -> PendingRequest {
+            let bytes = RedisCommand.encodedScript(name, text, keyCount: keyCount, words: words)
+            return PendingRequest(bytes, expected: 1, summary: name, deadline: deadline, retry: retry)
+        }
         do {
-            let command = RedisScript.command("EVALSHA", digest, keys: keys, arguments: arguments)
-            return try await perform(command, deadline: deadline, retry: retry)
+            return try await performSingle(request("EVALSHA", script.digest ?? ""))
         } catch {
             guard error.code == .noScript else { throw error }
             // EVAL also stores the script, so the next call finds it again.
-            return try await perform(script.command(keys: keys, arguments: arguments), deadline: deadline, retry: retry)
+            return try await performSingle(request("EVAL", script.source))
         }
     }
 
@@ -133,6 +140,14 @@ public actor RedisClient: RequestSink {
         }
         if let timer { loop.cancel(timer) }
         await ended()
+    }
+
+    /// The sentinels have made another server the master.
+    package nonisolated func leaveMaster(for endpoint: Endpoint) {
+        loop.execute { [weak self] in
+            guard let self else { return }
+            self.assumeIsolated { $0.link.masterMoved(to: endpoint) }
+        }
     }
 
     private nonisolated func deadline(_ timeout: Duration?) -> ContinuousClock.Instant {

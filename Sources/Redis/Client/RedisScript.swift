@@ -23,11 +23,7 @@ public final class RedisScript: Sendable {
 
     /// The script as an `EVAL` command with its whole text, for pipelines and transactions.
     public func command(keys: [String] = [], arguments: RedisArguments = []) -> RedisCommand {
-        Self.command("EVAL", source, keys: keys, arguments: arguments)
-    }
-
-    static func command(_ name: String, _ script: String, keys: [String], arguments: RedisArguments) -> RedisCommand {
-        var command = RedisCommand(name, script, keys.count)
+        var command = RedisCommand("EVAL", source, keys.count)
         command.append(contentsOf: keys)
         command.append(contentsOf: arguments)
         return command

@@ -12,7 +12,8 @@ public import Transport
 /// `sentinel://[user][:password]@host[:port],host[:port]/db?master=name` names the sentinels that know the master, whose
 /// user, password and database are those of the URL; a sentinel's port is 26379. Credentials for the sentinels
 /// themselves are the parameters `sentinel_user` and `sentinel_password`. Celery's form, a URL for each sentinel with
-/// semicolons between them, is read too, with `master` or `master_name` in one of them.
+/// semicolons between them, is read too, with `master` or `master_name` in one of them. `sentinels://` asks for TLS, to the
+/// sentinels and to the master, with the parameters of `rediss://`.
 public struct RedisURL: Hashable, Sendable, CustomStringConvertible {
     /// The server's address; that of the first sentinel, where there are ``sentinels``.
     public var endpoint: Endpoint
@@ -49,10 +50,10 @@ public struct RedisURL: Hashable, Sendable, CustomStringConvertible {
     /// - Throws: ``RedisError``, code `.invalidURL`. The message quotes no part of the URL that may hold credentials.
     public init(_ text: String) throws(RedisError) {
         guard let separator = text.firstRange(of: "://") else {
-            throw Self.invalid("a Redis URL begins with redis://, sentinel:// or unix://")
+            throw Self.invalid("a Redis URL begins with redis://, rediss://, sentinel://, sentinels:// or unix://")
         }
         let scheme = text[..<separator.lowerBound].lowercased()
-        guard scheme != "sentinel" else {
+        guard scheme != "sentinel", scheme != "sentinels" else {
             let url = try SentinelURL(text)
             self = RedisURL(
                 sentinels: url.sentinels,
@@ -60,6 +61,7 @@ public struct RedisURL: Hashable, Sendable, CustomStringConvertible {
                 password: url.password,
                 database: url.database ?? 0
             )
+            tls = url.tls
             return
         }
         let parts = Parts(text[separator.upperBound...])
@@ -81,7 +83,7 @@ public struct RedisURL: Hashable, Sendable, CustomStringConvertible {
             endpoint = .unix(path: path)
             database = try Self.databaseParameter(parts.query) ?? 0
         default:
-            throw Self.invalid("unknown scheme; known are redis, rediss, sentinel, unix and redis+socket")
+            throw Self.invalid("unknown scheme; known are redis, rediss, sentinel, sentinels, unix and redis+socket")
         }
     }
 
@@ -90,7 +92,8 @@ public struct RedisURL: Hashable, Sendable, CustomStringConvertible {
         let credentials = password == nil ? user.map { "\($0)@" } ?? "" : "\(user ?? ""):***@"
         if let sentinels {
             let hosts = sentinels.endpoints.map(\.description).joined(separator: ",")
-            return "sentinel://\(credentials)\(hosts)/\(database)?master=\(sentinels.master)"
+            return
+                "\(tls == nil ? "sentinel" : "sentinels")://\(credentials)\(hosts)/\(database)?master=\(sentinels.master)"
         }
         return switch endpoint {
         case .tcp: "\(tls == nil ? "redis" : "rediss")://\(credentials)\(endpoint)/\(database)"
@@ -179,7 +182,7 @@ extension RedisURL {
     }
 
     /// Takes the parameters of TLS out of a query.
-    private static func tlsParameters(_ query: Substring) throws(RedisError) -> (TLSConfiguration, Substring) {
+    static func tlsParameters(_ query: Substring) throws(RedisError) -> (TLSConfiguration, Substring) {
         var tls = TLSConfiguration()
         var (certificate, key, passphrase): (String?, String?, String?)
         var others: [Substring] = []

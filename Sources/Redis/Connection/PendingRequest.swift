@@ -11,7 +11,8 @@ public struct RedisRetry: Hashable, Sendable {
 
 /// Encoded commands and the caller that waits for their replies.
 ///
-// Soundness of @unchecked Sendable: everything mutable is used on the event loop only; the rest is constant.
+// Soundness of @unchecked Sendable: everything mutable is used on the event loop only; the rest is constant. The
+// continuation is unsafe for speed; `settle` resumes it once, and `deinit` sees to it that it was.
 final class PendingRequest: @unchecked Sendable {
     typealias Outcome = Result<RESPValue, RedisError>
 
@@ -25,7 +26,7 @@ final class PendingRequest: @unchecked Sendable {
     var refusals = 0
     /// What was asked, for messages; without arguments.
     let summary: String
-    private var continuation: CheckedContinuation<Outcome, Never>?
+    private var continuation: UnsafeContinuation<Outcome, Never>?
     private var early: Outcome?
     private(set) var isSettled = false
 
@@ -45,6 +46,10 @@ final class PendingRequest: @unchecked Sendable {
         self.retry = retry
     }
 
+    deinit {
+        precondition(continuation == nil, "a Redis request was dropped with its caller waiting")
+    }
+
     /// What is to be done about its answer.
     func verdict(on answer: RESPValue) -> AnswerVerdict {
         // A list that one command returns is data: what it holds was not said about this request.
@@ -53,7 +58,7 @@ final class PendingRequest: @unchecked Sendable {
     }
 
     /// Makes the caller wait here; false when the wait has already ended.
-    func attach(_ continuation: CheckedContinuation<Outcome, Never>) -> Bool {
+    func attach(_ continuation: UnsafeContinuation<Outcome, Never>) -> Bool {
         if let early {
             continuation.resume(returning: early)
             return false

@@ -152,6 +152,20 @@ final class Reconnector: @unchecked Sendable {
         return true
     }
 
+    /// The sentinels have made another server the master: a connection to the former one is given up, a wait for the next
+    /// attempt cut short.
+    func masterMoved(to endpoint: Endpoint) {
+        switch state {
+        case .connected(let connection) where connection.configuration.url.endpoint != endpoint:
+            connection.assumeIsolated { $0.abort(.connectionLost, "the sentinels have made \(endpoint) the master") }
+        case .backingOff(let timer):
+            loop.cancel(timer)
+            notBefore = nil
+            backoffEnded()
+        case .connected, .idle, .connecting, .closed: break
+        }
+    }
+
     /// Ends for good; returns what remains to be awaited.
     func close() -> @Sendable () async -> Void {
         let previous = state

@@ -20,7 +20,7 @@ extension LoopActor {
         by accept: @escaping @Sendable (isolated Self, PendingRequest) -> Void
     ) async throws(RedisError) -> RESPValue {
         let outcome = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
+            await withUnsafeContinuation { continuation in
                 onLoop {
                     guard request.attach(continuation) else { return }
                     self.assumeIsolated { accept($0, request) }
@@ -36,24 +36,29 @@ extension LoopActor {
     private nonisolated func onLoop(_ body: @escaping @Sendable () -> Void) {
         loop.isOnLoop ? body() : loop.execute(body)
     }
-
 }
 
 extension RequestSink {
-    private nonisolated func perform(_ request: PendingRequest) async throws(RedisError) -> RESPValue {
-        try await perform(request) { $0.accept($1) }
-    }
-
     /// Sends one command.
     nonisolated func perform(
         _ command: RedisCommand,
         deadline: ContinuousClock.Instant,
         retry: RedisRetry
     ) async throws(RedisError) -> RESPValue {
-        var bytes: [UInt8] = []
-        try command.encode(into: &bytes)
-        let request = PendingRequest(bytes, expected: 1, summary: command.name, deadline: deadline, retry: retry)
-        let reply = try await perform(request)
+        try await performSingle(
+            PendingRequest(
+                RedisCommand.encoded(CollectionOfOne(command)),
+                expected: 1,
+                summary: command.name,
+                deadline: deadline,
+                retry: retry
+            )
+        )
+    }
+
+    /// Sends a request of one command; an error reply is an error.
+    nonisolated func performSingle(_ request: PendingRequest) async throws(RedisError) -> RESPValue {
+        let reply = try await perform(request) { $0.accept($1) }
         if case .error(let text) = reply { throw RedisError(reply: text) }
         return reply
     }
@@ -68,14 +73,14 @@ extension RequestSink {
         guard let first = commands.first else { return [] }
         let summary = "a pipeline of \(commands.count) beginning with \(first.name)"
         let request = PendingRequest(
-            try RedisCommand.encoded(commands),
+            RedisCommand.encoded(commands),
             expected: commands.count,
             isTransaction: isTransaction,
             summary: summary,
             deadline: deadline,
             retry: retry
         )
-        let reply = try await perform(request)
+        let reply = try await perform(request) { $0.accept($1) }
         guard commands.count > 1 else { return [reply] }
         guard case .array(let replies) = reply else { throw RedisError(.unexpectedReply, "\(summary): no list") }
         return replies

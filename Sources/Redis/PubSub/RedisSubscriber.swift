@@ -78,6 +78,17 @@ public actor RedisSubscriber: LoopActor {
         return subscription
     }
 
+    /// Subscriptions there are, and channels that the server is to listen to for them.
+    package var load: (subscriptions: Int, channels: Int) { (mailboxes.count, table.channelCount) }
+
+    /// The sentinels have made another server the master.
+    package nonisolated func leaveMaster(for endpoint: Endpoint) {
+        loop.execute { [weak self] in
+            guard let self else { return }
+            self.assumeIsolated { $0.link.masterMoved(to: endpoint) }
+        }
+    }
+
     /// Ends the connection and all subscriptions.
     public func close() async {
         let ended = link.close()
@@ -140,12 +151,8 @@ public actor RedisSubscriber: LoopActor {
 
     private func write(_ commands: [SubscriptionTable.Command]) {
         guard let connection = link.connection else { return }
-        do {
-            let bytes = try RedisCommand.encoded(commands.map(\.redisCommand))
-            connection.assumeIsolated { $0.write(bytes) }
-        } catch {
-            connection.assumeIsolated { $0.abort(error.code, error.message) }
-        }
+        let bytes = RedisCommand.encoded(commands.map(\.redisCommand))
+        connection.assumeIsolated { $0.write(bytes) }
     }
 
     private func received(_ value: RESPValue, on connection: RedisConnection) {

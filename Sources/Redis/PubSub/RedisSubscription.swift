@@ -51,6 +51,11 @@ public final class RedisSubscription: Sendable, AsyncSequence {
         return try outcome.get()
     }
 
+    /// Gives the listener an event that does not come from the server, such as what was found out in another way.
+    package func tell(_ event: Event) {
+        subscriber.loop.execute { [mailbox] in mailbox.put(event) }
+    }
+
     /// Ends the subscription; a waiting ``next(within:)`` throws `.closed`.
     public func cancel() {
         subscriber.loop.execute { [subscriber, mailbox, channel] in

@@ -59,6 +59,7 @@ package struct SubscriptionTable: Sendable {
     package init() {}
 
     package var isEmpty: Bool { channels.isEmpty }
+    package var channelCount: Int { channels.count }
     /// Commands sent and not yet answered.
     package var outstandingCount: Int { outstanding.count }
 

@@ -78,14 +78,8 @@ extension RedisConnection {
         _ configuration: RedisConfiguration,
         on loop: EventLoop
     ) async throws(RedisError) -> Endpoint? {
-        var configuration = configuration
+        var configuration = configuration.asking(sentinel, of: sentinels)
         configuration.connectTimeout = ContinuousClock.now.duration(to: deadline)
-        configuration.clientName = nil
-        configuration.url.endpoint = sentinel
-        configuration.url.sentinels = nil
-        configuration.url.user = sentinels.user
-        configuration.url.password = sentinels.password
-        configuration.url.database = 0
         let connection = try await open(configuration, on: loop)
         let reply: RESPValue
         do throws(RedisError) {
@@ -133,5 +127,19 @@ extension RedisConnection {
             throw error
         }
         return connection
+    }
+}
+
+extension RedisConfiguration {
+    /// How to reach one of the sentinels, who know nothing of the master's users and databases.
+    func asking(_ sentinel: Endpoint, of sentinels: RedisSentinels) -> RedisConfiguration {
+        var configuration = self
+        configuration.clientName = nil
+        configuration.url.endpoint = sentinel
+        configuration.url.sentinels = nil
+        configuration.url.user = sentinels.user
+        configuration.url.password = sentinels.password
+        configuration.url.database = 0
+        return configuration
     }
 }

@@ -6,16 +6,24 @@ struct SentinelURL {
     var user: String?
     var password: String?
     var database: Int?
+    /// How all of them, and the master, are spoken to; absent without TLS.
+    var tls: TLSConfiguration?
     private var master: String?
+    private var isSecure: Bool?
 
-    /// Reads `sentinel://host,host/0?master=name`, or several URLs of one sentinel each, separated by semicolons.
+    /// Reads `sentinel://host,host/0?master=name`, the same with `sentinels://` for TLS, or several URLs of one sentinel each, separated by semicolons.
     ///
     /// What all of them share needs to be said once only, and may be repeated, as Celery's configuration does.
     init(_ text: String) throws(RedisError) {
         for url in text.split(separator: ";") {
-            guard let separator = url.firstRange(of: "://"), url[..<separator.lowerBound].lowercased() == "sentinel"
-            else { throw RedisURL.invalid("each URL of a list of sentinels begins with sentinel://") }
-            try read(RedisURL.Parts(url[separator.upperBound...]))
+            let scheme = url.firstRange(of: "://").map { url[..<$0.lowerBound].lowercased() }
+            guard let scheme, scheme == "sentinel" || scheme == "sentinels" else {
+                throw RedisURL.invalid("each URL of a list of sentinels begins with sentinel:// or sentinels://")
+            }
+            try Self.agree(&isSecure, scheme == "sentinels", "scheme")
+            var parts = RedisURL.Parts(url[url.index(url.startIndex, offsetBy: scheme.count + 3)...])
+            if scheme == "sentinels" { try readTLS(&parts) }
+            try read(parts)
         }
         guard let master, !master.isEmpty else {
             throw RedisURL.invalid("the parameter master names the master that the sentinels watch: ?master=mymaster")
@@ -23,6 +31,17 @@ struct SentinelURL {
         sentinels.master = master
         if sentinels.user != nil, sentinels.password == nil {
             throw RedisURL.invalid("there is a sentinel_user but no sentinel_password")
+        }
+    }
+
+    /// Takes the parameters of TLS out of a query.
+    private mutating func readTLS(_ parts: inout RedisURL.Parts) throws(RedisError) {
+        let (tls, rest) = try RedisURL.tlsParameters(parts.query ?? "")
+        parts.query = rest
+        if self.tls == nil || self.tls == TLSConfiguration() {
+            self.tls = tls
+        } else if tls != TLSConfiguration() {
+            try Self.agree(&self.tls, tls, "set of parameters of TLS")
         }
     }
 

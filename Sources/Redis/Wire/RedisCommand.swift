@@ -1,5 +1,3 @@
-internal import CHiredis
-
 /// What can stand as an argument of a command.
 public protocol RedisArgument: Sendable {
     /// Appends the argument's octets.
@@ -69,45 +67,100 @@ public struct RedisCommand: Sendable, CustomStringConvertible {
     /// The name and the number of arguments: arguments may be secret.
     public var description: String { "\(name) (\(ends.count - 1) arguments)" }
 
-    /// Appends the command as RESP, an array of bulks.
-    package func encode(into output: inout [UInt8]) throws(RedisError) {
-        let count = ends.count
-        let isEncoded = octets.withUnsafeBytes { octets in
-            withUnsafeTemporaryAllocation(of: UnsafePointer<CChar>?.self, capacity: count) { pointers in
-                withUnsafeTemporaryAllocation(of: Int.self, capacity: count) { lengths in
-                    var start = 0
-                    for (index, end) in ends.enumerated() {
-                        let base = octets.baseAddress?.assumingMemoryBound(to: CChar.self)
-                        pointers.initializeElement(at: index, to: base.map { UnsafePointer($0 + start) })
-                        lengths.initializeElement(at: index, to: end - start)
-                        start = end
-                    }
-                    return format(count, pointers.baseAddress, lengths.baseAddress, into: &output)
-                }
+    /// The octets of a list of commands as RESP, arrays of bulks, in one piece.
+    package static func encoded(_ commands: some Sequence<RedisCommand>) -> [UInt8] {
+        var room = 0
+        for command in commands { room += BulkWriter.room(octets: command.octets.count, words: command.ends.count) }
+        return [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
+            var writer = BulkWriter(buffer)
+            for command in commands {
+                writer.beginArray(count: command.ends.count)
+                writer.write(command.octets, endingAt: command.ends)
+            }
+            count = writer.position
+        }
+    }
+
+    /// A script's command, written at once: most commands are that, and go no other way.
+    ///
+    /// - Parameter words: The keys, then the arguments.
+    static func encodedScript(_ name: String, _ script: String, keyCount: Int, words: RedisArguments) -> [UInt8] {
+        let head = name.utf8.count + script.utf8.count + BulkWriter.longestNumber
+        let room = BulkWriter.room(octets: head + words.octets.count, words: 3 + words.ends.count)
+        return [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
+            var writer = BulkWriter(buffer)
+            writer.beginArray(count: 3 + words.ends.count)
+            writer.write(name)
+            writer.write(script)
+            writer.write(String(keyCount))
+            writer.write(words.octets, endingAt: words.ends)
+            count = writer.position
+        }
+    }
+}
+
+/// Writes RESP into memory that is known to suffice.
+private struct BulkWriter {
+    /// Digits of a count or length, its mark and CR LF.
+    static let longestNumber = 20
+    private static let overhead = longestNumber + 3
+
+    private let buffer: UnsafeMutableBufferPointer<UInt8>
+    private(set) var position = 0
+
+    init(_ buffer: UnsafeMutableBufferPointer<UInt8>) {
+        self.buffer = buffer
+    }
+
+    /// The most that an array of so many words, of so many octets in all, can take.
+    static func room(octets: Int, words: Int) -> Int { octets + overhead + words * (overhead + 2) }
+
+    mutating func beginArray(count: Int) { writeLine("*", count) }
+
+    mutating func write(_ word: String) {
+        var word = word
+        word.withUTF8 { writeBulk(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Writes words that stand one after the other.
+    mutating func write(_ octets: [UInt8], endingAt ends: [Int]) {
+        octets.withUnsafeBytes { octets in
+            var start = 0
+            for end in ends {
+                writeBulk(UnsafeRawBufferPointer(rebasing: octets[start..<end]))
+                start = end
             }
         }
-        guard isEncoded else { throw RedisError(.outOfMemoryLocally, "no memory to format \(name)") }
     }
 
-    private func format(
-        _ count: Int,
-        _ pointers: UnsafeMutablePointer<UnsafePointer<CChar>?>?,
-        _ lengths: UnsafeMutablePointer<Int>?,
-        into output: inout [UInt8]
-    ) -> Bool {
-        var target: UnsafeMutablePointer<CChar>?
-        let length = redisFormatCommandArgv(&target, Int32(count), pointers, lengths)
-        guard length > 0, let target else { return false }
-        defer { redisFreeCommand(target) }
-        output.append(contentsOf: UnsafeRawBufferPointer(start: target, count: Int(length)))
-        return true
+    private mutating func writeBulk(_ octets: UnsafeRawBufferPointer) {
+        writeLine("$", octets.count)
+        if !octets.isEmpty {
+            UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[position...])
+                .copyMemory(from: octets)
+            position += octets.count
+        }
+        writeEnd()
     }
 
-    /// The octets of a list of commands, in one piece.
-    package static func encoded(_ commands: some Sequence<RedisCommand>) throws(RedisError) -> [UInt8] {
-        var output: [UInt8] = []
-        for command in commands { try command.encode(into: &output) }
-        return output
+    private mutating func writeLine(_ mark: Unicode.Scalar, _ number: Int) {
+        buffer[position] = UInt8(ascii: mark)
+        position += 1
+        var (rest, digits) = (number, 1)
+        while rest >= 10 { (rest, digits) = (rest / 10, digits + 1) }
+        rest = number
+        for place in (position..<position + digits).reversed() {
+            buffer[place] = UInt8(ascii: "0") + UInt8(rest % 10)
+            rest /= 10
+        }
+        position += digits
+        writeEnd()
+    }
+
+    private mutating func writeEnd() {
+        buffer[position] = 0x0D
+        buffer[position + 1] = 0x0A
+        position += 2
     }
 }
 
@@ -121,10 +174,26 @@ public struct RedisArguments: Sendable, ExpressibleByArrayLiteral {
         for element in elements { append(element) }
     }
 
+    /// An empty list with room for so many arguments, of so many octets in all.
+    public init(arguments: Int, octets: Int) {
+        self.octets.reserveCapacity(octets)
+        ends.reserveCapacity(arguments)
+    }
+
+    /// How many there are.
+    public var count: Int { ends.count }
+
     /// Adds an argument at the end.
     public mutating func append(_ argument: some RedisArgument) {
         argument.append(to: &octets)
         ends.append(octets.count)
+    }
+
+    /// Adds arguments at the end.
+    public mutating func append(contentsOf arguments: RedisArguments) {
+        let offset = octets.count
+        octets.append(contentsOf: arguments.octets)
+        for end in arguments.ends { ends.append(offset + end) }
     }
 }
 

@@ -79,6 +79,7 @@ extension ByteStream {
             if error == 0 { ended(tls) } else { abort(TransportError(system: error, "read from \(peer)")) }
             return false
         }
+        didRead(count)
         tls.engine.feed(UnsafeRawBufferPointer(rebasing: tls.scratch[..<count]))
         guard tls.handshakeEnded == nil else {
             advanceHandshake(tls)

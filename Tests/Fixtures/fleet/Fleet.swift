@@ -38,6 +38,11 @@ struct Fleet: TaskProgram {
         return total
     }
 
+    /// Fails with an error that Python knows.
+    static let sell = app.task("fleet.sell", parameters: ["article"]) { (article: String) async throws -> Int in
+        throw OutOfStock(article: article, left: 3)
+    }
+
     /// Never ends, unless it is run again.
     static let hold = app.task("fleet.hold", parameters: ["key"]) {
         (context: TaskContext, key: String) async throws -> String in
@@ -112,6 +117,59 @@ struct Fleet: TaskProgram {
         return key
     }
 
+    /// Limits of the test's own.
+    private static let limits = LimitKey.shared(variable("FLEET_QUEUE") ?? "fleet")
+
+    /// Begins so often, over all workers.
+    static let rated = app.task(
+        "fleet.rated",
+        parameters: ["key"],
+        options: TaskOptions(rateLimit: RateLimit("10/s", burst: 1, key: limits))
+    ) { (context: TaskContext, key: String) -> String in
+        Journal.started(key, context)
+        Journal.finished(key)
+        return key
+    }
+
+    /// Begins so often in any span of a length, over all workers.
+    static let windowed = app.task(
+        "fleet.windowed",
+        parameters: ["key"],
+        options: TaskOptions(
+            rateLimit: RateLimit(Rate(10, per: .seconds(2)), algorithm: .slidingWindow, key: limits)
+        )
+    ) { (context: TaskContext, key: String) -> String in
+        Journal.started(key, context)
+        Journal.finished(key)
+        return key
+    }
+
+    /// Begins once an hour, over all workers.
+    static let hourly = app.task(
+        "fleet.hourly",
+        parameters: ["key"],
+        options: TaskOptions(rateLimit: RateLimit("1/h", key: limits))
+    ) { (context: TaskContext, key: String) -> String in
+        Journal.started(key, context)
+        return key
+    }
+
+    /// Runs twice at once, over all workers; without an end of its own until there is a file beside the journal.
+    static let placed = app.task(
+        "fleet.placed",
+        parameters: ["key", "milliseconds"],
+        options: TaskOptions(concurrencyLimit: ConcurrencyLimit(2, lease: .seconds(3), key: limits))
+    ) { (context: TaskContext, key: String, milliseconds: Int) async throws -> String in
+        Journal.started(key, context)
+        if milliseconds > 0 { try await Task.sleep(for: .milliseconds(milliseconds)) }
+        let file = (variable("FLEET_LOG") ?? "") + ".go"
+        while milliseconds < 0, !FileManager.default.fileExists(atPath: file) {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        Journal.finished(key)
+        return key
+    }
+
     /// What the schedule emits.
     static let tick = app.task("fleet.tick", parameters: ["entry", "slot"]) {
         (context: TaskContext, entry: String, slot: Int) in
@@ -119,8 +177,8 @@ struct Fleet: TaskProgram {
     }
 
     static let tasks = Tasks {
-        add; echo; fail; work; steps; hold; flaky; once; tick; follow; lease
-        celeryOnce; celeryOnceKeyed; celeryOnceEarly
+        add; echo; fail; sell; work; steps; hold; flaky; once; rated; windowed; hourly; placed; tick
+        follow; lease; celeryOnce; celeryOnceKeyed; celeryOnceEarly
     }
 
     static let schedule = Schedule {
@@ -147,4 +205,22 @@ struct Fleet: TaskProgram {
 struct FleetError: Error, CustomStringConvertible {
     let message: String
     var description: String { message }
+}
+
+/// What Python's `proj.OutOfStock` is in Swift.
+struct OutOfStock: TaskError {
+    static let failureModule = "proj"
+    let article: String
+    let left: Int
+
+    init(article: String, left: Int) { (self.article, self.left) = (article, left) }
+
+    var failureArguments: [JSONValue] { [.string(article), .int(Int64(left))] }
+
+    init?(failureArguments: [JSONValue]) {
+        guard failureArguments.count == 2, let article = failureArguments[0].string,
+            case .int(let left) = failureArguments[1]
+        else { return nil }
+        self.init(article: article, left: Int(left))
+    }
 }
