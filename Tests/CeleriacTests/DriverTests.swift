@@ -12,7 +12,7 @@ struct DriverTests {
         #expect(error?.message.contains("memory://") == true)
     }
 
-    @Test("Beside results by message there are no locks and no schedules, and they say so")
+    @Test("Beside results by message there are no locks, schedules and limits, and they say so")
     func absentStores() async throws {
         var configuration = Configuration(brokerURL: "amqp://127.0.0.1:1", resultBackendURL: "rpc://")
         configuration.publishTimeout = .milliseconds(100)
@@ -26,6 +26,8 @@ struct DriverTests {
             _ = try await drivers.schedule.lead("s", as: "o", lease: .seconds(1))
         }
         #expect(leading?.code == .unsupported)
+        let limiting = await #expect(throws: CeleriacError.self) { try await drivers.limits.open(within: .seconds(1)) }
+        #expect(limiting?.code == .unsupported)
     }
 
     @Test("Without results calls run and leave nothing, and asking for a result is an error at once")

@@ -58,6 +58,6 @@ extension ResultBackend {
         var record = record
         let queue = try await expect(record.task, within: .seconds(20))
         record.reply = ReplyAddress(replyTo: queue, correlationID: nil, task: record.task)
-        return try await store(record, ttl: ttl, within: .seconds(20))
+        return try await store(record, ttl: ttl, within: .seconds(30))
     }
 }

@@ -153,27 +153,47 @@ public final class RPCResultBackend: ResultBackend {
         }
     }
 
+    /// Opens the queue and takes what comes, again and again until `close`.
+    ///
+    /// Only of the first attempt somebody waits for the outcome: if that fails, the next call tries anew.
     private func run(_ opening: Opening) async {
-        let replies: ReplyQueue
-        do throws(AMQPError) {
-            let connection = try broker.consuming.recovering()
-            // Those who wait have deadlines of their own, the next one finds what has come of it.
-            _ = try await connection.connection(before: .now + .seconds(600))
-            replies = try await ReplyQueue.open(queue, expires: options.queueExpires, on: connection)
-        } catch {
-            ended()
-            return opening.finish(.failure(error))
+        var generator = SystemRandomNumberGenerator()
+        var failures = 0
+        while !Task.isCancelled {
+            do throws(AMQPError) {
+                let replies = try await open()
+                failures = 0
+                state.withLock { state in
+                    if case .soon(_, let task) = state.receiving { state.receiving = .yes(task) }
+                }
+                opening.finish(.success(()))
+                guard let reason = await replies.receive({ await take($0) }) else {
+                    if broker.consuming.isConnected { await Self.close(replies) }
+                    return
+                }
+                logger.warning("results do not arrive; opening the reply queue again", metadata: Self.reason(reason))
+                await replies.leave()
+            } catch {
+                let isOpen = state.withLock { if case .yes = $0.receiving { true } else { false } }
+                guard isOpen, error.code != .closed else {
+                    ended()
+                    return opening.finish(.failure(error))
+                }
+                logger.debug("cannot open the reply queue; trying again", metadata: Self.reason(error))
+            }
+            // Cancelled, the loop ends.
+            try? await Task.sleep(for: ReconnectPolicy().delay(attempt: failures, using: &generator))
+            failures += 1
         }
-        state.withLock { state in
-            if case .soon(_, let task) = state.receiving { state.receiving = .yes(task) }
-        }
-        opening.finish(.success(()))
-        let reason = await replies.receive { await take($0) }
-        if let reason {
-            logger.warning("results do not arrive any more", metadata: [("error", reason.description)])
-        }
-        ended()
-        if broker.consuming.isConnected { await Self.close(replies) }
+    }
+
+    private static func reason(_ error: AMQPError) -> [(String, String)] { [("error", error.description)] }
+
+    private func open() async throws(AMQPError) -> ReplyQueue {
+        let connection = try broker.consuming.recovering()
+        // Those who wait have deadlines of their own, the next one finds what has come of it.
+        _ = try await connection.connection(before: .now + .seconds(600))
+        return try await ReplyQueue.open(queue, expires: options.queueExpires, on: connection)
     }
 
     /// In a task of its own, as this one may be cancelled, which must not leave the queue behind.

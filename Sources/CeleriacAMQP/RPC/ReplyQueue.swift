@@ -21,7 +21,8 @@ struct ReplyQueue: Sendable {
         let channel = try await connection.openChannel()
         do throws(AMQPError) {
             _ = try await channel.declareQueue(name, arguments: QueueArguments(expires: expires))
-            let consumer = try await channel.consume(name, prefetch: 256)
+            // A queue that was deleted is to be declared again first, which is more than a consumer would do by itself.
+            let consumer = try await channel.consume(name, prefetch: 100, whenCancelled: .end)
             return ReplyQueue(name: name, channel: channel, consumer: consumer)
         } catch {
             await channel.close()
@@ -48,6 +49,9 @@ struct ReplyQueue: Sendable {
             return error.code == .cancelled ? nil : error
         }
     }
+
+    /// Ends consuming; the queue stays.
+    func leave() async { await channel.close() }
 
     /// Ends consuming, and deletes the queue with what nobody will read; at the latest when the task is cancelled.
     func close() async {

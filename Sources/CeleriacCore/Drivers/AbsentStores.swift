@@ -1,8 +1,8 @@
 package import FoundationEssentials
 
-/// The lock, schedule and limit stores of a configuration that has none: every use is refused with the reason.
+/// The stores of locks, schedules and limits of a configuration that has none: every use is refused with the reason.
 ///
-/// Failing is the safe way: a lock that nobody else sees would stop no duplicate, and a limit would hold nobody back.
+/// Failing is the safe way: a lock that nobody else sees would stop no duplicate, and such a limit limit nothing.
 package struct AbsentStores: LockStore, ScheduleStore, LimitStore {
     private let place: String
 
@@ -51,9 +51,7 @@ package struct AbsentStores: LockStore, ScheduleStore, LimitStore {
         throw refusal(of: "schedules")
     }
 
-    package func open(within timeout: Duration) async throws(CeleriacError) {
-        throw refusal(of: "limits")
-    }
+    package func open(within timeout: Duration) async throws(CeleriacError) { throw refusal(of: "limits") }
 
     package func take(_ request: RateRequest, within timeout: Duration) async throws(CeleriacError) -> RateDecision {
         throw refusal(of: "limits")
@@ -77,11 +75,7 @@ package struct AbsentStores: LockStore, ScheduleStore, LimitStore {
         throw refusal(of: "limits")
     }
 
-    package func release(
-        _ key: String,
-        owner: String,
-        within timeout: Duration
-    ) async throws(CeleriacError) -> Bool {
+    package func release(_ key: String, owner: String, within timeout: Duration) async throws(CeleriacError) -> Bool {
         throw refusal(of: "limits")
     }
 }

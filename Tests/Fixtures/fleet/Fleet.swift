@@ -177,8 +177,10 @@ struct Fleet: TaskProgram {
     }
 
     static let tasks = Tasks {
-        add; echo; fail; sell; work; steps; hold; flaky; once; rated; windowed; hourly; placed; tick
+        add; echo; fail; sell; work; steps; hold; flaky; once; tick
         follow; lease; celeryOnce; celeryOnceKeyed; celeryOnceEarly
+        // Beside results by message nobody counts: a worker with limited tasks does not start.
+        if app.configuration.resultBackendURL.scheme != "rpc" { rated; windowed; hourly; placed }
     }
 
     static let schedule = Schedule {
