@@ -74,7 +74,7 @@ extension Worker {
         }
     }
 
-    private func hasExpired(_ message: TaskMessage) -> Bool {
+    func hasExpired(_ message: TaskMessage) -> Bool {
         message.expires.map { $0 < time.now } ?? false
     }
 
@@ -227,6 +227,7 @@ extension Worker {
         _ message: TaskMessage,
         _ note: ParkingNote,
         for pause: Duration,
+        keeping hold: UniqueHold?,
         _ delivery: consuming Delivery,
         _ drivers: Drivers
     ) async {
@@ -234,11 +235,7 @@ extension Worker {
         note.write(to: &parked.headers)
         let redeliveries = delivery.attempt(retries: message.retries).redeliveries
         if redeliveries > 0 { parked.headers[Attempt.parkedHeader] = .int(Int64(redeliveries)) }
-        if let lock = UniqueLock(headers: message.headers) {
-            // The lock must outlive the pause; if it cannot be renewed, the task still runs.
-            _ = try? await drivers.locks.renew(lock.key, owner: message.id.rawValue, lease: lock.lease + pause)
-        }
-        if await park(parked, for: pause, delivery, drivers) { emit(.parked(message.id, for: pause)) }
+        if await park(parked, for: pause, keeping: hold, delivery, drivers) { emit(.parked(message.id, for: pause)) }
     }
 
     /// Lets no call begin under a call's rate limit for some time, for all workers.
