@@ -7,7 +7,7 @@ public struct CeleriacError: Error, Sendable, CustomStringConvertible {
         private enum Raw: String {
             case connectionLost, timedOut, unroutable, refused, blocked, tooLarge, accessDenied, notFound
             case preconditionFailed, closed, cancelled, alreadyQueued, invalidPayload, undecodable, unavailable
-            case configuration, unsupported
+            case configuration, unsupported, lockLost
         }
         private let raw: Raw
 
@@ -45,6 +45,8 @@ public struct CeleriacError: Error, Sendable, CustomStringConvertible {
         public static let configuration = Code(raw: .configuration)
         /// The peer asks for something this version does not do.
         public static let unsupported = Code(raw: .unsupported)
+        /// A lock could not be kept while it was needed; see ``SharedLock``.
+        public static let lockLost = Code(raw: .lockLost)
 
         /// The code's name.
         public var description: String { raw.rawValue }
@@ -52,8 +54,8 @@ public struct CeleriacError: Error, Sendable, CustomStringConvertible {
 
     /// The call that holds the lock of a unique task.
     public struct Conflict: Hashable, Sendable {
-        /// The task that is queued or running.
-        public let existing: TaskID
+        /// The call that has the lock; `nil` if it is a Python program's, which does not tell its id.
+        public let existing: TaskID?
         /// When the lock ends by itself, unless renewed meanwhile.
         public let remaining: Duration
     }

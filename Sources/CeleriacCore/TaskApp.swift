@@ -117,8 +117,8 @@ public final class TaskApp: Sendable {
     ) -> Signature<Output> {
         let payload = Result { () throws(CeleriacError) in
             Payload(
-                positional: try PayloadCoding.encode(PositionalArguments(repeat each argument), sortedKeys: true),
-                keywords: try PayloadCoding.encode(keywords, sortedKeys: true)
+                positional: try PayloadCoding.encode(PositionalArguments(repeat each argument)),
+                keywords: try PayloadCoding.encode(keywords)
             )
         }
         return Signature(task: task, payload: payload, options: options(of: task), app: self)
@@ -132,8 +132,8 @@ public final class TaskApp: Sendable {
     ) -> Signature<JSONValue> {
         let payload = Result { () throws(CeleriacError) in
             Payload(
-                positional: try PayloadCoding.encode(arguments, sortedKeys: true),
-                keywords: try PayloadCoding.encode(keywords, sortedKeys: true)
+                positional: try PayloadCoding.encode(arguments),
+                keywords: try PayloadCoding.encode(keywords)
             )
         }
         return Signature(task: task, payload: payload, options: options(of: task), app: self)
@@ -142,6 +142,11 @@ public final class TaskApp: Sendable {
     /// The options of a task that is defined here too.
     private func options(of task: TaskName) -> TaskOptions {
         state.withLock { $0.tasks[task]?.options } ?? TaskOptions()
+    }
+
+    /// The names of a task's parameters, if it is defined here too.
+    private func parameters(of task: TaskName) -> [String] {
+        state.withLock { $0.tasks[task]?.parameters } ?? []
     }
 
     /// The handle of a call made elsewhere.
@@ -161,7 +166,7 @@ public final class TaskApp: Sendable {
         payload: Payload,
         taskOptions: TaskOptions,
         callOptions: CallOptions
-    ) async throws(CeleriacError) -> (id: TaskID, isExisting: Bool) {
+    ) async throws(CeleriacError) -> (id: TaskID, disposition: CallDisposition) {
         let drivers = try drivers()
         let configuration = configuration
         let now = configuration.time.now
@@ -173,40 +178,41 @@ public final class TaskApp: Sendable {
             )
         }
 
+        let publishTimeout = callOptions.publishTimeout ?? configuration.publishTimeout
         let unique = callOptions.unique ?? taskOptions.unique
+        try unique?.validate(for: task)
+        if let debounce = unique?.debounce { message.eta = now.addingTimeInterval(debounce.wait.inSeconds) }
         let delay = message.eta.map { Duration.seconds($0.timeIntervalSince(now)) }.flatMap {
             $0 > .seconds(1) ? $0 : nil
         }
-        var lock: UniqueLock?
+        var passage: UniquePassage?
         if let unique {
-            // A task that is unique by itself encodes its arguments canonically from the start.
-            let canonical = taskOptions.unique == nil ? try payload.canonical() : payload
-            let wanted = UniqueLock(task: task, payload: canonical, lease: unique.lease + (delay ?? .zero))
-            wanted.write(to: &message.headers)
-            switch try await acquire(wanted, of: message.id, isNew: callOptions.id == nil, drivers) {
-            case .acquired: lock = wanted
-            case .held(let owner, let remaining):
-                if unique.onConflict == .returnExisting { return (TaskID(owner), true) }
-                throw CeleriacError(
-                    .alreadyQueued,
-                    "an equal call of \(task) is queued or running as \(owner); its lock ends in \(remaining) at the latest",
-                    conflict: CeleriacError.Conflict(existing: TaskID(owner), remaining: remaining)
-                )
-            }
+            let lock = try unique.lock(of: task, payload, parameters: parameters(of: task))
+            lock.write(to: &message.headers)
+            let wanted = UniquePassage(
+                unique,
+                lock,
+                of: message,
+                delay: delay,
+                publishTimeout: publishTimeout,
+                now: now
+            )
+            let other = try await admit(wanted, of: message, isNew: callOptions.id == nil, drivers)
+            if let other { return other }
+            passage = wanted
         }
 
         let queue = callOptions.queue ?? taskOptions.queue ?? configuration.defaultQueue
         // No expiration on a delayed message: it would cut its stay in the delay queues short. Nor on a unique one: what
         // the broker drops frees no lock, so the worker has to see that the call has expired.
         let expiration =
-            delay == nil && lock == nil
+            delay == nil && passage == nil
             ? message.expires.map { Duration.seconds(max(0, $0.timeIntervalSince(now))) } : nil
         // Before the call is sent: afterwards the record could come behind the task's end.
         let isRecorded = await recordQueued(message, delay, taskOptions, drivers)
-        let timeout = callOptions.publishTimeout ?? configuration.publishTimeout
         do {
             if !(message.ignoresResult ?? taskOptions.ignoresResult),
-                let replies = try await drivers.results.expect(message.id, within: timeout)
+                let replies = try await drivers.results.expect(message.id, within: publishTimeout)
             {
                 message.replyTo = replies
             }
@@ -214,30 +220,22 @@ public final class TaskApp: Sendable {
                 message.encoded(expiration: expiration),
                 to: Route(to: configuration.declaration(of: queue)),
                 delay: delay,
-                within: timeout
+                within: publishTimeout
             )
         } catch {
-            if let lock, !error.isIndeterminate { await release(lock, of: message.id, drivers) }
+            if let passage {
+                if error.isIndeterminate {
+                    await keep(passage, of: message.id, wasSent: false, drivers)
+                } else {
+                    await release(passage.lock, of: message.id, drivers)
+                }
+            }
             if isRecorded, !error.isIndeterminate { await forget(message.id, drivers) }
             throw error
         }
+        if let passage { await keep(passage, of: message.id, wasSent: true, drivers) }
         TaskContext.current?.note(child: message.id)
-        return (message.id, false)
-    }
-
-    private func acquire(
-        _ lock: UniqueLock,
-        of id: TaskID,
-        isNew: Bool,
-        _ drivers: Drivers
-    ) async throws(CeleriacError) -> LockOutcome {
-        do {
-            return try await drivers.locks.acquire(lock.key, owner: id.rawValue, lease: lock.lease)
-        } catch {
-            // The lock may have been taken all the same. Under an id of the caller's own it may belong to an earlier call.
-            if isNew { await release(lock, of: id, drivers) }
-            throw error
-        }
+        return (message.id, .sent)
     }
 
     /// Records that a call is about to be sent, if the settings say so.
@@ -281,15 +279,6 @@ public final class TaskApp: Sendable {
     private func forget(_ id: TaskID, _ drivers: Drivers) async {
         // In a task of its own, as with locks; what cannot be deleted ends with its time to live.
         await Task { _ = try? await drivers.results.forget(id) }.value
-    }
-
-    /// Frees the lock of a call that was not sent.
-    private func release(_ lock: UniqueLock, of id: TaskID, _ drivers: Drivers) async {
-        // In a task of its own: the caller's may be cancelled, which must not leave the lock behind.
-        await Task {
-            // The caller is to see the first error; a lock that cannot be freed ends with its lease.
-            _ = try? await drivers.locks.release(lock.key, owner: id.rawValue)
-        }.value
     }
 
     private func message(

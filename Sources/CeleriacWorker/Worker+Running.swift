@@ -15,12 +15,17 @@ extension Worker {
         case .run(let message, let wait):
             await run(message, after: wait, delivery, drivers)
         case .park(let message, let delay):
-            _ = await park(message, for: delay, delivery, drivers)
+            _ = await park(message, for: delay, keeping: hold(of: message), delivery, drivers)
         case .expired(let message):
-            await expire(message, delivery, drivers)
+            // Calls that joined this one may expire later.
+            if hold(of: message)?.lock.joins == true { return await run(message, after: nil, delivery, drivers) }
+            await expire(message, hold(of: message), delivery, drivers)
         case .deadLetter(let reason, let failure, let id):
             let lock = UniqueLock(headers: delivery.message.headers)
-            await deadLetter(reason, failure, id: id, lock: lock, delivery, drivers)
+            var hold = id.flatMap { id in lock.map { UniqueHold($0, of: id) } }
+            // The newest arguments are kept with it.
+            let body = await takeOffer(&hold, drivers)?.arguments
+            await deadLetter(reason, failure, id: id, body: body, hold, delivery, drivers)
         }
     }
 
@@ -35,17 +40,23 @@ extension Worker {
         if delivery.isRedelivered, configuration.skipsSucceeded, wantsResult(message, of: task),
             await hasSucceeded(message.id, drivers)
         {
-            return await skip(message, delivery, drivers)
+            guard await isJoined(message, drivers) else { return await skip(message, delivery, drivers) }
         }
-        let limits = TaskLimits(of: message, task)
+        var call = UniqueCallState(message, hold(of: message))
+        let limits: TaskLimits?
         let place: HeldPlace?
-        switch await enter(message, limits, drivers) {
-        case .begun(let held): place = held
-        case .expired: return await expire(message, delivery, drivers)
+        switch await begin(&call, of: task, drivers) {
+        case .begun(let held, let under): (place, limits) = (held, under)
+        case .expired: return await expire(call.message, call.hold, delivery, drivers)
         case .over(let pause, let note):
-            return await park(message, note, for: pause, delivery, drivers)
+            return await park(call.message, note, for: pause, keeping: call.hold, delivery, drivers)
+        case .waits(let later, let pause):
+            _ = await park(later, for: pause, keeping: call.hold, delivery, drivers)
+            return
+        case .unknown: return await giveBackLater(delivery, message.id)
         case .closed: return giveBack(delivery, message.id)
         }
+        let (message, hold) = (call.message, call.hold)
         let timeLimit = Self.shortest(message.timeLimits.soft ?? task.options.timeLimit, message.timeLimits.hard)
         let context = TaskContext(
             message: message,
@@ -56,21 +67,22 @@ extension Worker {
             run: delivery.attempt(retries: message.retries),
             reporter: self
         )
+        context.note(lockFence: call.fence)
         if task.options.tracksStarted, wantsResult(message, of: task) {
             await storeStarted(context, of: task, drivers)
         }
         emit(.started(context))
         let began = ContinuousClock.now
-        let (end, reason) = await runBody(of: task, context, message, timeLimit: timeLimit, place, drivers)
+        let (end, reason) = await runBody(of: task, context, message, hold, timeLimit: timeLimit, place, drivers)
         slots.release()
         if let place { await leave(place, end) }
 
         let outcome = judge(end, reason, of: message, task)
         if case .rateLimited(let pause) = outcome {
             let note = await pauseRate(for: pause, message, limits, drivers)
-            return await park(message, note.note, for: note.pause, delivery, drivers)
+            return await park(message, note.note, for: note.pause, keeping: hold, delivery, drivers)
         }
-        await settle(outcome, message, of: task, context, runtime: began.duration(to: .now), delivery, drivers)
+        await settle(outcome, message, of: task, context, hold, runtime: began.duration(to: .now), delivery, drivers)
     }
 
     private static func shortest(_ left: Duration?, _ right: Duration?) -> Duration? {
@@ -111,6 +123,7 @@ extension Worker {
         of task: TaskRegistration,
         _ context: TaskContext,
         _ message: TaskMessage,
+        _ hold: UniqueHold?,
         timeLimit: Duration?,
         _ place: HeldPlace?,
         _ drivers: Drivers
@@ -118,12 +131,12 @@ extension Worker {
         let run = BodyRun()
         bodies.insert(run)
         defer { bodies.remove(run) }
-        let lock = UniqueLock(headers: message.headers)
+        let isKept = hold?.kept != nil
         let perform = task.perform
         run.start {
             try await TaskContext.$current.withValue(context) { try await perform(context, message.body) }
         }
-        guard timeLimit != nil || lock != nil || place != nil else { return (await run.end(), run.cancelReason) }
+        guard timeLimit != nil || isKept || place != nil else { return (await run.end(), run.cancelReason) }
 
         return await withTaskGroup(of: Void.self) { group in
             if let timeLimit {
@@ -132,28 +145,11 @@ extension Worker {
                     run.cancel(.timeLimit)
                 }
             }
-            if let lock { group.addTask { await self.keep(lock, of: message.id, drivers) } }
+            if isKept, let hold { group.addTask { await self.keep(hold, context, drivers) } }
             if let place { group.addTask { await self.keep(place, of: message.id) } }
             let end = await run.end()
             group.cancelAll()
             return (end, run.cancelReason)
         }
-    }
-
-    /// Renews a unique call's lock at a third of its lease until cancelled.
-    ///
-    /// A lock lost meanwhile does not stop the task: it reduces duplicates, it does not guard them.
-    private func keep(_ lock: UniqueLock, of id: TaskID, _ drivers: Drivers) async {
-        repeat {
-            do {
-                if try await !drivers.locks.renew(lock.key, owner: id.rawValue, lease: lock.lease) {
-                    logger.warning("unique task lost its lock while running", metadata: [("id", id.rawValue)])
-                    return
-                }
-            } catch {
-                guard error.code != .cancelled else { return }
-                logger.warning("cannot renew a unique task's lock", metadata: [("error", error.description)])
-            }
-        } while (try? await time.sleep(for: lock.lease / 3)) != nil
     }
 }

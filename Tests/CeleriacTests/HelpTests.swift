@@ -21,6 +21,7 @@ import Testing
                   call    Call a task, here or in another program.
                   result  Show what became of a call.
                   tasks   List this program's tasks.
+                  locks   List, show or clear the locks of unique calls.
                   doctor  Check the broker, the result backend and the settings.
 
                 Options of every command:

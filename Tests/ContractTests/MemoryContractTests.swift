@@ -28,6 +28,24 @@ struct MemoryContractTests {
         try await clause.verify { MemoryLockStore() }
     }
 
+    @Test("No lock has two owners or outlasts its lease, and fences grow, whatever happens to owners and answers")
+    func lockHistories() async throws {
+        let time = ManualTimeSource()
+        let store = MemoryLockStore(time: time)
+        for seed in 0..<2000 {
+            try await LockHistory(seed: UInt64(seed)).verify(store) { time.advance(by: $0) }
+        }
+    }
+
+    @Test("No accepted call is lost by joining another, whatever crashes")
+    func uniqueHistories() async throws {
+        let time = ManualTimeSource()
+        let store = MemoryLockStore(time: time)
+        for seed in 0..<2000 {
+            try await UniqueHistory(seed: UInt64(seed)).verify(store) { time.advance(by: .seconds(601)) }
+        }
+    }
+
     @Test("The limit store honours its contract", arguments: LimitStoreContract.allCases)
     func limitStore(_ clause: LimitStoreContract) async throws {
         try await clause.verify { MemoryLimitStore() }

@@ -68,6 +68,18 @@ struct RedisContractTests {
         try await clause.verify { try stores().locks }
     }
 
+    @Test("No lock has two owners, and fences grow, whatever happens to owners and answers")
+    func lockHistories() async throws {
+        let store = try stores().locks
+        try await inParallel(300) { try await LockHistory(seed: $0).verify(store) }
+    }
+
+    @Test("No accepted call is lost by joining another, whatever crashes")
+    func uniqueHistories() async throws {
+        let store = try stores().locks
+        try await inParallel(300) { try await UniqueHistory(seed: $0).verify(store) }
+    }
+
     @Test("The limit store honours its contract", arguments: LimitStoreContract.allCases)
     func limitStore(_ clause: LimitStoreContract) async throws {
         try await clause.verify { try stores().limits }
@@ -100,6 +112,51 @@ struct RedisContractTests {
             }
             try await group.waitForAll()
         }
+    }
+
+    @Test("Every key that a lock leaves behind has an end")
+    func ends() async throws {
+        let url = try TestServer.require(.redis)
+        let client = RedisClient(RedisConfiguration(try RedisURL(url)))
+        let store = try stores().locks
+        let key = uniqueName("lock")
+        _ = try await store.acquire(key, owner: "a", lease: .seconds(60))
+        _ = try await store.reserve(key + ":1", owner: "a", lease: .seconds(60), offer: CallOffer(arguments: [1]))
+        _ = try await store.confirm(key + ":1", owner: "a", lease: .seconds(60))
+        _ = try await store.reserve(key + ":1", owner: "b", lease: .seconds(60), offer: CallOffer(arguments: [2]))
+        _ = try await store.start(key + ":1", as: key + ":2", owner: "a", lease: .seconds(60))
+        _ = try await store.acquire("qo_" + key, owner: "a", lease: .seconds(60))
+        for name in [key, key + ":2", "qo_" + key, "celeriac-locks:fence"] {
+            #expect(try #require(try await client.send(RedisCommand("PTTL", name)).integer) > 0, "\(name)")
+        }
+        #expect(try await client.send(RedisCommand("EXISTS", key + ":1")).integer == 0)
+        await client.close()
+    }
+
+    @Test("A lock of celery-once is a string, held by whoever wrote it, and nothing else is taken for a lock")
+    func foreign() async throws {
+        let client = RedisClient(RedisConfiguration(try RedisURL(try TestServer.require(.redis))))
+        let store = try stores().locks
+        let key = uniqueName("qo_")
+        _ = try await client.send(RedisCommand("SET", key, "token", "PX", 60_000))
+        guard case .held("token", let remaining) = try await store.acquire(key, owner: "a", lease: .seconds(9)) else {
+            Issue.record("took a lock that Python holds")
+            return
+        }
+        #expect(remaining > .seconds(30))
+        #expect(try await store.locks(matching: key, limit: 1).first?.owner == "token")
+        #expect(try await store.release(key, owner: "a") == false)
+        #expect(try await store.clear(key))
+        #expect(try await store.acquire(key, owner: "a", lease: .seconds(9)) == .acquired(fence: 0))
+        #expect(try await client.send(RedisCommand("GET", key)).string == "a")
+        #expect(try await store.renew(key, owner: "a", lease: .seconds(90)))
+        #expect(try #require(try await client.send(RedisCommand("PTTL", key)).integer) > 30_000)
+        #expect(try await store.release(key, owner: "a"))
+        let other = uniqueName("other")
+        _ = try await client.send(RedisCommand("SET", other, "x", "PX", 60_000))
+        #expect(try await store.locks(matching: other, limit: 1).isEmpty)
+        #expect(try await store.clear(other) == false)
+        await client.close()
     }
 
     @Test("Every key of a limit has a time to live")

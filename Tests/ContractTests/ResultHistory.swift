@@ -164,7 +164,7 @@ struct ResultHistory: Sendable {
 }
 
 /// SplitMix64: equal seeds give equal histories.
-private struct SeededGenerator: RandomNumberGenerator {
+struct SeededGenerator: RandomNumberGenerator {
     var state: UInt64
 
     mutating func next() -> UInt64 {

@@ -8,6 +8,7 @@ import time
 import celery.exceptions
 import proj
 from celery.app.task import Context
+from celery_once import AlreadyQueued
 from proj import app
 
 
@@ -20,6 +21,15 @@ def send(task, args=(), kwargs=None, timeout=20, **options):
 def publish(task, args=(), kwargs=None, **options):
     """Sends a call and does not wait."""
     return {"id": app.send_task(task, args=tuple(args), kwargs=kwargs or {}, **options).id}
+
+
+def once(function, args, graceful=False, **options):
+    """Sends a call of a task with celery-once's lock, and does not wait."""
+    try:
+        result = getattr(proj, function).apply_async(args=tuple(args), once={"graceful": graceful}, **options)
+    except AlreadyQueued as refusal:
+        return {"refused": refusal.countdown}
+    return {"id": result.id, "state": result.state if result.id is None else None}
 
 
 def call_all(calls, timeout=20):

@@ -10,6 +10,7 @@ import uuid
 
 from celery import Celery
 from celery.signals import worker_ready
+from celery_once import QueueOnce
 
 app = Celery("proj", broker=os.environ["CELERIAC_BROKER_URL"], backend=os.environ["CELERIAC_RESULT_BACKEND"])
 app.conf.task_default_queue = os.environ.get("FLEET_QUEUE", "celery")
@@ -31,6 +32,11 @@ def special():
         "octets": b"\xff\xfe",
         "number": decimal.Decimal("1.10"),
     }
+
+app.conf.ONCE = {
+    "backend": "celery_once.backends.Redis",
+    "settings": {"url": os.environ["CELERIAC_RESULT_BACKEND"], "default_timeout": 600},
+}
 
 
 @app.task(name="proj.add")
@@ -61,6 +67,29 @@ def steps(self, total, path):
     while not os.path.exists(path):
         time.sleep(0.02)
     return total
+
+
+def file_appears(path):
+    while path and not os.path.exists(path):
+        time.sleep(0.02)
+
+
+@app.task(name="proj.once", base=QueueOnce)
+def once(key, path):
+    file_appears(path)
+    return key
+
+
+@app.task(name="proj.once_keyed", base=QueueOnce, once={"keys": ["key"]})
+def once_keyed(key, path):
+    file_appears(path)
+    return key
+
+
+@app.task(name="proj.once_early", base=QueueOnce, once={"unlock_before_run": True})
+def once_early(key, path):
+    file_appears(path)
+    return key
 
 
 @worker_ready.connect

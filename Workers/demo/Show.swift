@@ -45,7 +45,7 @@ final class Show: Sendable {
         guard let conflict = error.conflict, conflict.remaining > .zero else { return screen.write("  \(error)") }
         state.withLock { $0.refused += 1 }
         screen.write(
-            "  · refused: it runs as \(conflict.existing.rawValue.prefix(8))…; its lock ends in \(conflict.remaining.rounded) at the latest"
+            "  · refused: it runs as \(conflict.existing?.rawValue.prefix(8) ?? "?")…; its lock ends in \(conflict.remaining.rounded) at the latest"
         )
     }
 

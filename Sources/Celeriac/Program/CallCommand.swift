@@ -165,7 +165,10 @@ struct CallCommand: Command {
     private static func sent(_ handle: TaskHandle<JSONValue>, _ more: [String: JSONValue] = [:]) -> JSONValue {
         var members = more
         members["id"] = .string(handle.id.rawValue)
-        if handle.isExisting { members["isExisting"] = true }
+        if handle.isExisting {
+            members["isExisting"] = true
+            members["disposition"] = .string(handle.disposition.rawValue)
+        }
         return .object(members)
     }
 }

@@ -12,7 +12,7 @@ struct CommandLineProgram: Sendable {
 
     private static let commands: [any Command.Type] = [
         WorkerCommand.self, BeatCommand.self, CallCommand.self, ResultCommand.self, TasksCommand.self,
-        DoctorCommand.self,
+        LocksCommand.self, DoctorCommand.self,
     ]
 
     init(

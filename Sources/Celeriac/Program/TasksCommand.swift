@@ -68,7 +68,9 @@ struct TasksCommand: Command {
         add("resultTTL", task.resultTTL, "result kept")
         if task.ignoresResult { options.append(("ignoresResult", true, "no result")) }
         if let unique = task.unique {
-            options.append(("uniqueFor", .double(unique.lease.inSeconds), "unique"))
+            let (scope, span) = Self.scope(of: unique)
+            options.append(("unique", .string(scope), "unique \(scope)"))
+            if let span { options.append(("uniqueFor", .double(span.inSeconds), "lock lasts \(span.argument) s")) }
         }
         if let limit = task.rateLimit {
             let scope = Self.scope(limit.key, limit.reach)
@@ -80,6 +82,15 @@ struct TasksCommand: Command {
         }
         if task.tracksStarted { options.append(("tracksStarted", true, "tracks its start")) }
         return options
+    }
+
+    private static func scope(of policy: UniquePolicy) -> (name: String, span: Duration?) {
+        switch policy.scope {
+        case .untilStarted: ("until started", policy.lease)
+        case .untilFinished: ("until finished", policy.lease)
+        case .window(let window): ("in a window", window)
+        case .forever: ("for ever", nil)
+        }
     }
 
     private static func scope(_ key: LimitKey, _ reach: LimitReach) -> String {

@@ -32,7 +32,7 @@ public struct CallOptions: Sendable {
     public var timeLimit: Duration?
     /// The name to show in logs.
     public var shadow: String?
-    /// Whether a second call with equal arguments is refused meanwhile; overrides the task's policy.
+    /// How equal calls are kept from being queued side by side, in place of the task's policy.
     public var unique: UniquePolicy?
 
     /// Options of one call.

@@ -16,7 +16,7 @@ public struct Signature<Output: Decodable & Sendable>: Sendable {
 
     /// Sends the call; returns once the broker has confirmed it.
     ///
-    /// - Throws: ``CeleriacError``. `.alreadyQueued` if the task is unique and an equal call is queued or running;
+    /// - Throws: ``CeleriacError``. `.alreadyQueued` if the task is unique and an equal call stands in the way;
     ///   `.invalidPayload` for arguments without a JSON form; `.tooLarge`; the broker's refusals `.unroutable`,
     ///   `.refused`, `.blocked`, `.accessDenied`; and `.timedOut` or `.connectionLost`, after which
     ///   ``CeleriacError/isIndeterminate`` tells whether the call may be queued all the same. Cancelling stops the wait
@@ -24,6 +24,6 @@ public struct Signature<Output: Decodable & Sendable>: Sendable {
     @discardableResult
     public func apply(_ options: CallOptions = CallOptions()) async throws(CeleriacError) -> TaskHandle<Output> {
         let sent = try await app.enqueue(task, payload: payload.get(), taskOptions: self.options, callOptions: options)
-        return TaskHandle(id: sent.id, isExisting: sent.isExisting, app: app)
+        return TaskHandle(id: sent.id, disposition: sent.disposition, app: app)
     }
 }

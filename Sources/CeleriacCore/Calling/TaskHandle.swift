@@ -1,14 +1,19 @@
 /// A call that was sent, and the way to its result.
 public struct TaskHandle<Output: Decodable & Sendable>: Sendable {
-    /// The call's id.
+    /// The call's id; that of an equal call if this one was not sent, see ``disposition``.
+    ///
+    /// A call that was ignored in favour of a Python program's has an id of its own that nobody knows.
     public let id: TaskID
-    /// Whether this is an earlier, equal call that a unique task returned in place of a new one.
-    public let isExisting: Bool
+    /// What became of the call when it was made.
+    public let disposition: CallDisposition
     let app: TaskApp
 
-    package init(id: TaskID, isExisting: Bool = false, app: TaskApp) {
+    /// Whether this is an earlier, equal call that a unique task gave in place of a new one.
+    public var isExisting: Bool { disposition != .sent }
+
+    package init(id: TaskID, disposition: CallDisposition = .sent, app: TaskApp) {
         self.id = id
-        self.isExisting = isExisting
+        self.disposition = disposition
         self.app = app
     }
 

@@ -4,7 +4,7 @@ public import FoundationEssentials
 public struct Configuration: Sendable {
     /// Where the broker is: `amqp://user:password@host:port/vhost`, or `memory://` for this process alone.
     public var brokerURL: ServerURL
-    /// Where results, locks and the state of beat are kept: `redis://host:port/database`, or `memory://`.
+    /// Where results, locks, limits and the state of beat are kept: `redis://host:port/database`, or `memory://`.
     public var resultBackendURL: ServerURL
     /// The queue of tasks that name none.
     public var defaultQueue: QueueName

@@ -10,18 +10,6 @@ package struct Payload: Sendable, Hashable {
         self.keywords = keywords
     }
 
-    /// The same arguments with the members of every object in order, so that equal arguments have equal text.
-    package func canonical() throws(CeleriacError) -> Payload {
-        func sorted(_ json: [UInt8]) throws(CeleriacError) -> [UInt8] {
-            do {
-                return try PayloadCoding.encode(PayloadCoding.decode(JSONValue.self, from: json), sortedKeys: true)
-            } catch {
-                throw CeleriacError(.invalidPayload, "cannot bring arguments into canonical form: \(error)")
-            }
-        }
-        return Payload(positional: try sorted(positional), keywords: try sorted(keywords))
-    }
-
     private static let embed = Array(
         #", {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]"#.utf8
     )

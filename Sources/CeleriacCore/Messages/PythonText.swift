@@ -109,3 +109,13 @@ package enum PythonText {
         return index + 1
     }
 }
+
+extension PythonText {
+    /// The texts of a body's positional and keyword arguments, for logs and monitors; none if it is no such body.
+    package static func arguments(ofBody body: [UInt8]) -> (positional: String?, keywords: String?) {
+        guard let tree = try? JSONTree(body), case .array(let parts) = tree, parts.count >= 2 else { return (nil, nil) }
+        return (
+            repr(ofJSON: Array(parts[0].canonical.utf8), isTuple: true), repr(ofJSON: Array(parts[1].canonical.utf8))
+        )
+    }
+}

@@ -47,9 +47,8 @@ public struct StructTaskDefinition<Payload: StructTask>: Sendable {
 
     /// Describes one call without sending it.
     public func callAsFunction(_ task: Payload) -> Signature<Payload.Output> {
-        let isUnique = options.unique != nil
         let payload = Result { () throws(CeleriacError) in
-            let keywords = try PayloadCoding.encode(task, sortedKeys: isUnique)
+            let keywords = try PayloadCoding.encode(task)
             guard keywords.first == UInt8(ascii: "{") else {
                 throw CeleriacError(.invalidPayload, "\(Payload.self) does not encode as an object of its properties")
             }

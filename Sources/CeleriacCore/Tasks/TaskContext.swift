@@ -16,6 +16,7 @@ public struct TaskContext: Sendable {
         let run: Attempt
         let reporter: (any StateReporter)?
         let children = Mutex<[TaskID]>([])
+        let lockFence = Mutex<UInt64?>(nil)
 
         init(
             _ message: TaskMessage,
@@ -72,6 +73,19 @@ public struct TaskContext: Sendable {
             if children.count < Self.maximumChildren { children.append(child) }
         }
     }
+
+    /// Tells the body under which fence its lock is held.
+    package func note(lockFence: UInt64?) {
+        call.lockFence.withLock { $0 = lockFence }
+    }
+
+    /// The fencing number of the call's lock, if it is unique until it has finished.
+    ///
+    /// It grows with every change of the lock's owner. A body whose worker was stopped for longer than the lease runs on
+    /// while an equal call has the lock already; so let what stores the body's effects refuse a number smaller than one it
+    /// has seen. `nil` if the call has no lock while it runs, if an equal call had it when this one began, and with
+    /// ``UniquePolicy/celeryOnce(keys:timeout:unlockBeforeRun:onConflict:)``.
+    public var lockFence: UInt64? { call.lockFence.withLock { $0 } }
 
     /// The call's id.
     public var id: TaskID { call.message.id }

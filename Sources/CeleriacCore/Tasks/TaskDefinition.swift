@@ -56,15 +56,8 @@ public struct TaskDefinition<Output: Codable & Sendable, each Argument: Codable 
 
     /// Describes one call without sending it.
     public func callAsFunction(_ argument: repeat each Argument) -> Signature<Output> {
-        let isUnique = options.unique != nil
-        // Canonical, so that equal arguments of a unique task make equal keys.
         let payload = Result { () throws(CeleriacError) in
-            Payload(
-                positional: try PayloadCoding.encode(
-                    PositionalArguments(repeat each argument),
-                    sortedKeys: isUnique
-                )
-            )
+            Payload(positional: try PayloadCoding.encode(PositionalArguments(repeat each argument)))
         }
         return Signature(task: name, payload: payload, options: options, app: app)
     }

@@ -16,7 +16,7 @@ public struct TaskOptions: Sendable {
     public var storesErrorsEvenIfIgnored: Bool
     /// How long results are kept; the application's setting if `nil`.
     public var resultTTL: Duration?
-    /// Whether a second call with equal arguments is refused while the first is queued or running.
+    /// How equal calls are kept from being queued side by side; they are not if `nil`.
     public var unique: UniquePolicy?
     /// Whether the record `STARTED` is written when a call begins.
     public var tracksStarted: Bool

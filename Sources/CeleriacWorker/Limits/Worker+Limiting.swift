@@ -26,6 +26,9 @@ extension Worker {
         case away
     }
 
+    /// The broker's delay queues count whole seconds, and take nothing that is not longer than one.
+    private static let shortestParking = Duration.milliseconds(1001)
+
     /// Brings a call to a slot within its limits.
     func enter(_ message: TaskMessage, _ limits: TaskLimits?, _ drivers: Drivers) async -> Entry {
         guard let limits else {
@@ -67,12 +70,11 @@ extension Worker {
                 pause = min(.seconds(60), note.nextPause()) * .random(in: 0.5...1.5)
             }
             let bounded = untilExpiry(of: message).map { min($0, pause) } ?? pause
-            // Less than two seconds the broker's delay queues cannot be relied on to keep it.
-            return .over(max(.seconds(2), bounded), note)
+            return .over(max(Self.shortestParking, bounded), note)
         }
     }
 
-    private func hasExpired(_ message: TaskMessage) -> Bool {
+    func hasExpired(_ message: TaskMessage) -> Bool {
         message.expires.map { $0 < time.now } ?? false
     }
 
@@ -225,6 +227,7 @@ extension Worker {
         _ message: TaskMessage,
         _ note: ParkingNote,
         for pause: Duration,
+        keeping hold: UniqueHold?,
         _ delivery: consuming Delivery,
         _ drivers: Drivers
     ) async {
@@ -232,11 +235,7 @@ extension Worker {
         note.write(to: &parked.headers)
         let redeliveries = delivery.attempt(retries: message.retries).redeliveries
         if redeliveries > 0 { parked.headers[Attempt.parkedHeader] = .int(Int64(redeliveries)) }
-        if let lock = UniqueLock(headers: message.headers) {
-            // The lock must outlive the pause; if it cannot be renewed, the task still runs.
-            _ = try? await drivers.locks.renew(lock.key, owner: message.id.rawValue, lease: lock.lease + pause)
-        }
-        if await park(parked, for: pause, delivery, drivers) { emit(.parked(message.id, for: pause)) }
+        if await park(parked, for: pause, keeping: hold, delivery, drivers) { emit(.parked(message.id, for: pause)) }
     }
 
     /// Lets no call begin under a call's rate limit for some time, for all workers.
@@ -262,6 +261,6 @@ extension Worker {
                 note.place = place
             }
         }
-        return (max(.seconds(2), untilExpiry(of: message).map { min($0, wait) } ?? wait), note)
+        return (max(Self.shortestParking, untilExpiry(of: message).map { min($0, wait) } ?? wait), note)
     }
 }

@@ -16,17 +16,23 @@ final class Slots: Sendable {
         state = Mutex(State(free: count))
     }
 
-    /// Waits for a free slot.
+    /// Takes a slot if that takes no waiting.
     ///
-    /// - Returns: `false` once the slots are closed: nothing new is to start.
-    func acquire() async -> Bool {
-        let immediate: Bool? = state.withLock { state in
+    /// - Returns: `nil` if all are taken, `false` once the slots are closed.
+    func tryAcquire() -> Bool? {
+        state.withLock { state in
             if state.isClosed { return false }
             guard state.free > 0 else { return nil }
             state.free -= 1
             return true
         }
-        if let immediate { return immediate }
+    }
+
+    /// Waits for a free slot.
+    ///
+    /// - Returns: `false` once the slots are closed: nothing new is to start.
+    func acquire() async -> Bool {
+        if let immediate = tryAcquire() { return immediate }
         return await withCheckedContinuation { continuation in
             let decided: Bool? = state.withLock { state in
                 if state.isClosed { return false }

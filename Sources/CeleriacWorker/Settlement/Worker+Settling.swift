@@ -14,11 +14,11 @@ extension Worker {
         _ message: TaskMessage,
         of task: TaskRegistration,
         _ context: TaskContext,
+        _ hold: UniqueHold?,
         runtime: Duration,
         _ delivery: consuming Delivery,
         _ drivers: Drivers
     ) async {
-        let lock = UniqueLock(headers: message.headers)
         let wantsResult = wantsResult(message, of: task)
         let ttl = task.options.resultTTL ?? settings.resultTTL
         let attempt = context.run
@@ -35,7 +35,7 @@ extension Worker {
                 )
                 guard await store(record, ttl: ttl, drivers) else { return await giveBackLater(delivery, message.id) }
             }
-            await release(lock, of: message.id, drivers)
+            await release(hold, drivers)
             delivery.acknowledge()
             emit(.succeeded(context, runtime: runtime))
         case .failure(let failure):
@@ -43,7 +43,7 @@ extension Worker {
                 let record = record(of: message, context.queue, attempt, .failure, failure, children: context.childIDs)
                 guard await store(record, ttl: ttl, drivers) else { return await giveBackLater(delivery, message.id) }
             }
-            await release(lock, of: message.id, drivers)
+            await release(hold, drivers)
             delivery.acknowledge()
             emit(.failed(context, failure))
             logger.error("task failed", metadata: describe(message, failure))
@@ -52,16 +52,16 @@ extension Worker {
                 message,
                 after: delay,
                 failure,
-                lock,
+                hold,
                 stores: wantsResult ? ttl : nil,
                 context,
                 delivery,
                 drivers
             )
         case .deadLetter(let reason, let failure):
-            await deadLetter(reason, failure, id: message.id, lock: lock, delivery, drivers)
+            await deadLetter(reason, failure, id: message.id, body: message.body, hold, delivery, drivers)
         case .ignored:
-            await release(lock, of: message.id, drivers)
+            await release(hold, drivers)
             delivery.acknowledge()
             emit(.succeeded(context, runtime: runtime))
         // The caller parks what is limited.
@@ -74,17 +74,14 @@ extension Worker {
         _ message: TaskMessage,
         after delay: Duration,
         _ failure: TaskFailure,
-        _ lock: UniqueLock?,
+        _ hold: UniqueHold?,
         stores ttl: Duration?,
         _ context: TaskContext,
         _ delivery: consuming Delivery,
         _ drivers: Drivers
     ) async {
         let next = message.retried(after: delay, now: time.now)
-        if let lock {
-            // The lock must outlive the pause; if it cannot be renewed, the task still runs again.
-            _ = try? await drivers.locks.renew(lock.key, owner: message.id.rawValue, lease: lock.lease + delay)
-        }
+        await keep(hold, through: delay, drivers)
         guard await republish(next, delay: delay, delivery.queue, drivers) else {
             return await giveBackLater(delivery, message.id)
         }
@@ -101,9 +98,11 @@ extension Worker {
     func park(
         _ message: TaskMessage,
         for delay: Duration,
+        keeping hold: UniqueHold?,
         _ delivery: consuming Delivery,
         _ drivers: Drivers
     ) async -> Bool {
+        await keep(hold, through: delay, drivers)
         guard await republish(message, delay: delay, delivery.queue, drivers) else {
             await giveBackLater(delivery, message.id)
             return false
@@ -112,7 +111,12 @@ extension Worker {
         return true
     }
 
-    func expire(_ message: TaskMessage, _ delivery: consuming Delivery, _ drivers: Drivers) async {
+    func expire(
+        _ message: TaskMessage,
+        _ hold: UniqueHold?,
+        _ delivery: consuming Delivery,
+        _ drivers: Drivers
+    ) async {
         guard let task = tasks[message.task] else { return delivery.giveBack() }  // admission has checked it
         if wantsResult(message, of: task) {
             let ttl = task.options.resultTTL ?? settings.resultTTL
@@ -122,7 +126,7 @@ extension Worker {
                 return await giveBackLater(delivery, message.id)
             }
         }
-        await release(UniqueLock(headers: message.headers), of: message.id, drivers)
+        await release(hold, drivers)
         delivery.acknowledge()
         emit(.expired(message.id))
     }
@@ -141,22 +145,30 @@ extension Worker {
 
     /// Acknowledges what another delivery's run has done already.
     func skip(_ message: TaskMessage, _ delivery: consuming Delivery, _ drivers: Drivers) async {
-        await release(UniqueLock(headers: message.headers), of: message.id, drivers)
+        var hold = hold(of: message)
+        // The run that succeeded had begun: what is queued under the call's name by now is not this message.
+        if hold?.lock.joins == true { hold?.hasStarted = true }
+        await release(hold, drivers)
         delivery.acknowledge()
         emit(.skipped(message.id))
     }
 
     /// Keeps a message that can never run, with the reason, and records the failure under its id if it has one.
+    ///
+    /// - Parameter body: What it was to run with, if that is not what it was sent with.
     func deadLetter(
         _ reason: Admission.Reason,
         _ failure: TaskFailure,
         id: TaskID?,
-        lock: UniqueLock?,
+        body: [UInt8]? = nil,
+        _ hold: UniqueHold?,
         _ delivery: consuming Delivery,
         _ drivers: Drivers
     ) async {
         let queue = delivery.queue
-        let letter = delivery.message.deadLettered(
+        var message = delivery.message
+        if let body { message.body = body }
+        let letter = message.deadLettered(
             reason,
             failure,
             from: queue,
@@ -178,7 +190,7 @@ extension Worker {
             guard await store(record, ttl: settings.resultTTL, drivers) else {
                 return await giveBackLater(delivery, id)
             }
-            await release(lock, of: id, drivers)
+            await release(hold, drivers)
         }
         delivery.acknowledge()
         emit(.deadLettered(id, failure, queue: queue.deadLetters))
@@ -200,7 +212,7 @@ extension Worker {
 
     /// Gives back what could not be settled, after a pause: it comes again at once, and without one a broker or a
     /// backend that refuses would make the worker run the same task as fast as it can.
-    private func giveBackLater(_ delivery: consuming Delivery, _ id: TaskID) async {
+    func giveBackLater(_ delivery: consuming Delivery, _ id: TaskID) async {
         await pause(Self.pauseBeforeGivingBack, beyond: .running)
         giveBack(delivery, id)
     }
@@ -267,18 +279,6 @@ extension Worker {
             try await drivers.results.store(record, ttl: ttl, within: .seconds(5))
         } catch {
             logger.debug("cannot record the start of a task", metadata: [("error", error.description)])
-        }
-    }
-
-    private func release(_ lock: UniqueLock?, of id: TaskID, _ drivers: Drivers) async {
-        guard let lock else { return }
-        do {
-            try await drivers.locks.release(lock.key, owner: id.rawValue)
-        } catch {
-            logger.warning(
-                "cannot free a unique task's lock; it ends with its lease",
-                metadata: [("id", id.rawValue), ("error", error.description)]
-            )
         }
     }
 

@@ -76,6 +76,47 @@ struct Fleet: TaskProgram {
         return key
     }
 
+    /// The tasks of `proj.py` that share the locks of `celery-once`; they wait until there is a file.
+    static let celeryOnce = celeryOnceTask("proj.once", .celeryOnce())
+    static let celeryOnceKeyed = celeryOnceTask("proj.once_keyed", .celeryOnce(keys: ["key"]))
+    static let celeryOnceEarly = celeryOnceTask("proj.once_early", .celeryOnce(unlockBeforeRun: true))
+
+    private static func celeryOnceTask(
+        _ name: TaskName,
+        _ policy: UniquePolicy
+    ) -> TaskDefinition<String, JSONValue, String> {
+        app.task(name, parameters: ["key", "path"], options: TaskOptions(unique: policy)) {
+            (context: TaskContext, key: JSONValue, path: String) async throws -> String in
+            Journal.started(context.id.rawValue, context)
+            while !path.isEmpty, !FileManager.default.fileExists(atPath: path) {
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            Journal.finished(context.id.rawValue)
+            return key.string ?? ""
+        }
+    }
+
+    /// Runs with what others leave with it, one at a time.
+    static let follow = app.task(
+        "fleet.follow",
+        parameters: ["key", "value", "milliseconds"],
+        options: TaskOptions(unique: UniquePolicy(key: .fields("key"), onConflict: .replaceArguments))
+    ) { (context: TaskContext, key: String, value: Int, milliseconds: Int) async throws -> Int in
+        Journal.write("began", key, String(value), String(context.lockFence ?? 0))
+        if milliseconds > 0 { try await Task.sleep(for: .milliseconds(milliseconds)) }
+        Journal.write("ended", key, String(value))
+        return value
+    }
+
+    /// Holds its lock until its worker is killed, and ends when it is run again.
+    static let lease = app.task("fleet.lease", parameters: ["key"], options: TaskOptions(unique: .refuse)) {
+        (context: TaskContext, key: String) async throws -> String in
+        Journal.started(key, context)
+        while !context.isRedelivered { try await Task.sleep(for: .seconds(3600)) }
+        Journal.finished(key)
+        return key
+    }
+
     /// Limits of the test's own.
     private static let limits = LimitKey.shared(variable("FLEET_QUEUE") ?? "fleet")
 
@@ -137,6 +178,7 @@ struct Fleet: TaskProgram {
 
     static let tasks = Tasks {
         add; echo; fail; sell; work; steps; hold; flaky; once; tick
+        follow; lease; celeryOnce; celeryOnceKeyed; celeryOnceEarly
         // Beside results by message nobody counts: a worker with limited tasks does not start.
         if app.configuration.resultBackendURL.scheme != "rpc" { rated; windowed; hourly; placed }
     }
