@@ -85,6 +85,7 @@ extension FaultTests.Processes {
             _ = try await limits.acquire(limit, owner: owner, count: 1, lease: .seconds(60), within: .seconds(20))
         }
         _ = try await limits.release("freed", owner: "a", within: .seconds(20))
+        _ = try await app.drivers().locks.acquire("celeriac-lock:a", owner: "a", lease: .seconds(60))
         // Nobody runs it, so its lock stays.
         _ = try await held.delay("a:b {c}")
         let schedule = Schedule { Entry("tick", once(), every: .milliseconds(100)) }
