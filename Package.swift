@@ -44,7 +44,7 @@ let package = Package(
         room("AMQP", ["Transport"]),
         room("Redis", ["Transport", "CHiredis"]),
 
-        room("CeleriacCore", ["CZlib"]),
+        room("CeleriacCore", ["COpenSSL", "CZlib"]),
         room("CeleriacAMQP", ["CeleriacCore", "AMQP"]),
         room("CeleriacRedis", ["CeleriacCore", "Redis"]),
         room("CeleriacWorker", ["CeleriacCore"]),

@@ -2,11 +2,12 @@
 #define CELERIAC_COPENSSL_SHIM_H
 
 // OpenSSL 3, and its macros as functions, for Swift imports none of them. Static inline wrappers only; no state, no
-// policy. They are here and not in CShims, so that only what speaks TLS sees OpenSSL.
+// policy. They are here and not in CShims, so that only what speaks TLS or makes digests sees OpenSSL.
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>

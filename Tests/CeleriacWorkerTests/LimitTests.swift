@@ -190,7 +190,9 @@ import Testing
         let free = app.task("free") { 2 }
         try await withWorker(app) { worker in
             store.isAway.update { $0 = true }
-            for _ in 0..<10 { try await limited.delay() }
+            try await limited.delay()
+            try await eventually("the store has been asked") { worker.statistics.parked == 1 }
+            for _ in 1..<10 { try await limited.delay() }
             #expect(try await free.delay().value(within: .seconds(10)) == 2)
             try await eventually("all wait") { worker.statistics.parked == 10 }
             try await eventually("the other task is counted") { worker.statistics.succeeded == 1 }
