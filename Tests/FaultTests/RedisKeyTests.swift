@@ -88,6 +88,14 @@ extension FaultTests.Processes {
         _ = try await app.drivers().locks.acquire("celeriac-lock:a", owner: "a", lease: .seconds(60))
         // Nobody runs it, so its lock stays.
         _ = try await held.delay("a:b {c}")
+        let shared = app.task("keys.shared", parameters: ["x"], options: TaskOptions(unique: .celeryOnce())) {
+            (_: String) in
+        }
+        _ = try await shared.delay("a")
+        let locks = try app.drivers().locks
+        let key = "celeriac-unique:keys.held:*"
+        _ = try await locks.start(key, as: key + ":running", owner: "a", lease: .seconds(60))
+        _ = try await locks.acquire("celeriac-lock:keys", owner: "a", lease: .seconds(60))
         let schedule = Schedule { Entry("tick", once(), every: .milliseconds(100)) }
         try await app.withBeat(schedule) {
             let store = try app.drivers().schedule
