@@ -31,6 +31,28 @@ import Testing
         #expect(error?.message.contains("speaks \(answer.prefix(4))") == true)
     }
 
+    @Test("Room in a full window is used though the broker keeps the confirmations of the others back")
+    func keptConfirmations() async throws {
+        let broker = FakeBroker { peer in
+            peer.handshake()
+            peer.openChannel()
+            peer.expect("confirm.select")
+            peer.send(.confirmSelectOk, on: 1)
+            for _ in 1...8 { peer.expect("basic.publish") }
+            // Seven are still out, which is more than three quarters of the window.
+            peer.send(.basicAck(.init(deliveryTag: 1, multiple: false)), on: 1)
+            peer.expect("basic.publish")
+            peer.send(.basicAck(.init(deliveryTag: 9, multiple: true)), on: 1)
+            peer.goodbye()
+        }
+        var options = AMQPConnection.Options()
+        options.publishWindow = 8
+        let connection = try await AMQPConnection.connect(to: broker.uri, options: options)
+        let channel = try await connection.openChannel()
+        for result in await channel.publish(Array(repeating: message, count: 9)) { try result.get() }
+        await connection.close()
+    }
+
     @Test("A server that never answers costs the deadline, not for ever")
     func silence() async throws {
         let broker = FakeBroker { $0.drain() }

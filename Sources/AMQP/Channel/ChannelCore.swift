@@ -61,6 +61,9 @@ final class ChannelCore {
     /// Methods that wait for the end of the body, encoded.
     var deferred: [UInt8] = []
     var isFlowActive = true
+    /// Whether publishes wait for a good part of the window to be confirmed.
+    var isWindowFull = false
+    var windowTimer: TimerID?
     var sweep: (timer: TimerID, at: ContinuousClock.Instant)?
     private var lastConsumerNumber = 0
     private var lastCall: ChannelStateMachine.CallID = 0

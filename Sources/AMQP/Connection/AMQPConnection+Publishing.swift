@@ -29,13 +29,44 @@ extension AMQPConnection {
             sendBodyFrame(core)
             return true
         }
-        guard core.isFlowActive, blockedReason == nil,
-            (core.confirms?.outstanding ?? 0) < max(1, options.publishWindow),
-            let operation = core.waiting.popFirst()
+        guard core.isFlowActive, blockedReason == nil, hasRoom(core), let operation = core.waiting.popFirst()
         else { return false }
         // A caller whose task was cancelled, or whose deadline passed, wants nothing sent.
         if !operation.isFinished { publish(operation, on: core) }
         return true
+    }
+
+    /// A window with room opens after this time even if less than a quarter of it is free.
+    private static let windowPatience = Duration.milliseconds(10)
+
+    /// Whether one more publish may be unconfirmed.
+    ///
+    /// A window that was full opens when a quarter of it is free: a broker takes messages in large batches for less than
+    /// in small ones. It need not wait for confirmations that may not come: of a queue without a majority, say.
+    private func hasRoom(_ core: ChannelCore) -> Bool {
+        guard let outstanding = core.confirms?.outstanding else { return true }
+        let window = max(1, options.publishWindow)
+        if outstanding >= window {
+            core.isWindowFull = true
+        } else if outstanding <= window - window / 4 {
+            core.isWindowFull = false
+        } else if core.isWindowFull, !core.waiting.isEmpty {
+            openWindowSoon(core)
+        }
+        return !core.isWindowFull
+    }
+
+    private func openWindowSoon(_ core: ChannelCore) {
+        guard core.windowTimer == nil else { return }
+        let (number, instance) = (core.number, core.instance)
+        core.windowTimer = loop.schedule(after: Self.windowPatience) { [weak self] in
+            self?.assumeIsolated { connection in
+                guard let core = connection.channels[number], core.instance == instance else { return }
+                core.windowTimer = nil
+                core.isWindowFull = false
+                connection.pump(core)
+            }
+        }
     }
 
     private func publish(_ operation: PublishOperation, on core: ChannelCore) {
