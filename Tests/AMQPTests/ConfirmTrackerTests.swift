@@ -63,11 +63,10 @@ import Testing
     func returned() throws {
         var tracker = Tracker()
         for id in 1...4 { _ = tracker.published(id) }
-        for _ in 0..<2 {
-            #expect(tracker.returned(replyCode: 312, replyText: "NO_ROUTE") { $0 >= 2 })
-        }
-        #expect(!tracker.returned(replyCode: 312, replyText: "NO_ROUTE") { $0 == 3 })
-        #expect(!tracker.returned(replyCode: 312, replyText: "NO_ROUTE") { $0 == 9 })
+        let matched = (0..<2).map { _ in tracker.returned(replyCode: 312, replyText: "NO_ROUTE") { $0 >= 2 } }
+        #expect(matched == [2, 3])
+        #expect(tracker.returned(replyCode: 312, replyText: "NO_ROUTE") { $0 == 3 } == nil)
+        #expect(tracker.returned(replyCode: 312, replyText: "NO_ROUTE") { $0 == 9 } == nil)
         var settled: [Tracker.Settled] = []
         try tracker.confirmed(upTo: 4, multiple: true, isNack: false, into: &settled)
         let gone = Tracker.Outcome.returned(replyCode: 312, replyText: "NO_ROUTE")

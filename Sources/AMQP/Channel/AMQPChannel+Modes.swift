@@ -79,9 +79,9 @@ extension AMQPChannel {
         _ = try await connection.call(.channelFlow(.init(isActive: isActive)), on: self)
     }
 
-    /// Calls back with mandatory messages that came back and were not published with confirmations.
+    /// Calls back with mandatory messages that came back and were published with ``publishUnconfirmed(_:timeout:)``.
     ///
-    /// A confirmed publish tells its caller by itself. The callback runs on the event loop and must not block; a later
+    /// Also on a channel that confirms others. A confirmed publish tells its caller by itself. The callback runs on the event loop and must not block; a later
     /// one replaces it.
     public func onReturn(_ body: @escaping @Sendable (ReturnedMessage, AMQPMessage) -> Void) {
         mailbox.onReturn(body)

@@ -46,6 +46,10 @@ final class ChannelCore {
     var gets = RingBuffer<Bool>()
     /// Present once publishes are confirmed.
     var confirms: ConfirmTracker<PublishOperation>?
+    /// Whether the broker has answered that it confirms.
+    var isConfirming = false
+    /// Whether messages were published before publishes were confirmed: their returns belong to no confirmation.
+    var hasPublishedUntracked = false
     /// Deliveries that each consumer started next may have; nil before that was ever said.
     var consumerPrefetch: UInt16?
     /// Deliveries that all consumers together may have; zero means no limit.

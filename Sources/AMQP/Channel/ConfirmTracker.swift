@@ -36,18 +36,18 @@ package struct ConfirmTracker<ID> {
         return firstNumber + UInt64(slots.count - 1)
     }
 
-    /// Notes a returned message; false if none that is outstanding and has not returned yet matches.
+    /// Notes a returned message; `nil` if none that is outstanding and has not returned yet matches.
     package mutating func returned(
         replyCode: UInt16,
         replyText: String,
         where matches: (ID) -> Bool
-    ) -> Bool {
+    ) -> ID? {
         for offset in 0..<slots.count {
             guard slots[offset].returned == nil, let id = slots[offset].id, matches(id) else { continue }
             slots[offset].returned = .returned(replyCode: replyCode, replyText: replyText)
-            return true
+            return id
         }
-        return false
+        return nil
     }
 
     /// Appends what an `ack` or `nack` of the server settles.

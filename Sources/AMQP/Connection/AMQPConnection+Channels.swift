@@ -144,6 +144,7 @@ extension AMQPConnection {
         case .basicCancelOk(let cancelled): finishConsumer(cancelled.consumerTag, nil, on: core)
         case .basicGetEmpty: _ = core.gets.popFirst()
         case .basicRecoverOk: recovered(core)
+        case .confirmSelectOk: core.isConfirming = true
         default: break
         }
         let isTaken =

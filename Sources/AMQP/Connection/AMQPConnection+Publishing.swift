@@ -84,7 +84,7 @@ extension AMQPConnection {
             let text = "cannot publish to exchange \"\(operation.message.exchange)\": \(error)"
             return operation.finish(.failure(AMQPError(.invalidArgument, text, underlying: error)))
         }
-        _ = core.confirms?.published(operation)
+        if core.confirms?.published(operation) == nil { core.hasPublishedUntracked = true }
         if operation.endsWhenSent, core.unsent == nil { operation.finish(.success(())) }
     }
 

@@ -169,22 +169,27 @@ extension AMQPConnection: ByteStreamHandler {
             exchange: method.exchange,
             routingKey: method.routingKey
         )
-        guard core.confirms != nil else {
-            let message = AMQPMessage(
-                exchange: method.exchange,
-                routingKey: method.routingKey,
-                properties: content.properties,
-                body: content.body
-            )
+        let message = AMQPMessage(
+            exchange: method.exchange,
+            routingKey: method.routingKey,
+            properties: content.properties,
+            body: content.body
+        )
+        // A channel does one thing after the other: what comes back before it says that it confirms was published before.
+        guard core.confirms != nil, core.isConfirming || !core.hasPublishedUntracked else {
             return core.mailbox.returned(returned, message)
         }
         // Exactly what was published; or what a broker that rewrites headers on arrival made of it.
         for isExact in [true, false] {
-            let isFound = core.confirms?.returned(replyCode: method.replyCode, replyText: method.replyText) {
+            let operation = core.confirms?.returned(replyCode: method.replyCode, replyText: method.replyText) {
                 $0.message.isReturned(as: returned, content, exactly: isExact)
             }
-            if isFound == true { return }
+            guard let operation else { continue }
+            // Its caller went on when it was sent.
+            if operation.endsWhenSent { core.mailbox.returned(returned, message) }
+            return
         }
+        guard !core.hasPublishedUntracked else { return core.mailbox.returned(returned, message) }
         // A return precedes its confirmation, so whoever published it still waits. Confirming a message as routed that
         // came back would be worse than ending the connection.
         throw .unexpectedFrame("a returned message that is not outstanding")
