@@ -190,6 +190,8 @@ extension AMQPConnection: ByteStreamHandler {
             return
         }
         guard !core.hasPublishedUntracked else { return core.mailbox.returned(returned, message) }
+        // Then it is one of those that nobody waits for.
+        guard core.confirms?.givenUp == 0 else { return }
         // A return precedes its confirmation, so whoever published it still waits. Confirming a message as routed that
         // came back would be worse than ending the connection.
         throw .unexpectedFrame("a returned message that is not outstanding")
