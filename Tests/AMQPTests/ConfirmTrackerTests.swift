@@ -5,10 +5,10 @@ import Testing
 @Suite("Confirm tracker") struct ConfirmTrackerTests {
     typealias Tracker = ConfirmTracker<Int>
 
-    @Test("Settles exactly what is confirmed, in any order, each publish once", arguments: 0..<200)
-    func property(_ seed: UInt64) throws {
+    @Test("Settles exactly what is confirmed, in any order, each publish once", arguments: 0..<200, [4, 1024])
+    func property(_ seed: UInt64, _ fewSlots: Int) throws {
         var generator = SeededGenerator(state: seed)
-        var tracker = Tracker()
+        var tracker = Tracker(fewSlots: fewSlots)
         var model: [UInt64: Int] = [:]
         var published = 0
         var outcomes: [Int: Tracker.Outcome] = [:]

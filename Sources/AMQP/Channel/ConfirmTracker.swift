@@ -36,9 +36,11 @@ package struct ConfirmTracker<ID> {
     package private(set) var givenUp = 0
 
     /// Fewer slots than these are never thinned out.
-    private static var fewSlots: Int { 1024 }
+    private let fewSlots: Int
 
-    package init() {}
+    package init(fewSlots: Int = 1024) {
+        self.fewSlots = fewSlots
+    }
 
     /// What takes up memory, settled or not.
     package var slotCount: Int { slots.count + stragglers.count }
@@ -47,7 +49,7 @@ package struct ConfirmTracker<ID> {
     package mutating func published(_ id: ID) -> UInt64 {
         slots.append(Slot(id: id))
         outstanding += 1
-        if slots.count > Self.fewSlots { thinOut() }
+        if slots.count > fewSlots { thinOut() }
         return firstNumber + UInt64(slots.count - 1)
     }
 
