@@ -37,6 +37,8 @@ extension AMQPConnection {
         /// confirmations of sixteen windows of such publishes is closed, with `.channelClosed`.
         public var publishWindow = 1000
         /// Deliveries kept for a consumer that no prefetch bounds; past them the connection stops reading.
+        ///
+        /// Everything else on the connection waits along until the consumer takes, is cancelled or dropped.
         public var inboxLimit = 10_000
         /// Further properties that the server is told about this client.
         public var clientProperties: FieldTable = [:]

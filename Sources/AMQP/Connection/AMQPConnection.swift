@@ -130,6 +130,8 @@ public actor AMQPConnection {
         let waiter = Waiter<AMQPError>()
         notifyClosed(waiter)
         perform(machine.closeRequested())
+        // Nothing but the answer matters now, and it stands behind what a full inbox did not want.
+        if !hasEnded { stream.setReading(true) }
         let timer = loop.schedule(after: options.closeTimeout) {
             waiter.finish(.failure(AMQPError(.timedOut, "no answer to close")))
         }
