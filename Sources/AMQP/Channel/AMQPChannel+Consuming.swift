@@ -51,8 +51,9 @@ extension AMQPChannel {
     /// Settles a delivery as done.
     ///
     /// Callable from any thread; returns at once. Acknowledgements leave within a millisecond or two, or as soon as a
-    /// quarter of the prefetch has gathered, contiguous ones as a single frame; rejections leave at once. A tag that is
-    /// settled already is ignored.
+    /// quarter of the prefetch has gathered, contiguous ones as a single frame, unless
+    /// ``AMQPConnection/Options/coalescesAcknowledgements`` is off; rejections leave at once. A tag that is settled
+    /// already is ignored.
     ///
     /// - Throws: ``AMQPError`` `.staleDelivery` for a tag of another channel, or of one that is closed: such a delivery
     ///   has gone back to its queue.

@@ -18,6 +18,10 @@ extension AMQPConnection {
             mailbox: mailbox,
             maximumBodySize: options.maximumBodySize
         )
+        if !options.coalescesAcknowledgements {
+            core.acks.isCoalescing = false
+            core.settlementPatience = 1
+        }
         channels[number] = core
         highestChannel = max(highestChannel, number)
         let channel = AMQPChannel(connection: self, number: number, instance: instance, mailbox: mailbox)
