@@ -352,7 +352,10 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
         handler?.closed(reason)
     }
 
-    /// Bounds how long sent data may stay unacknowledged by the peer's kernel before the stream fails.
+    /// Bounds how long sent data may wait for the peer's kernel before the stream fails; zero means the system's bound.
+    ///
+    /// Data waits that is not acknowledged, and also data for which a peer that answers has no room: its process may
+    /// only be busy.
     package func setUserTimeout(_ timeout: Duration) {
         loop.preconditionOnLoop()
         guard state == .open else { return }

@@ -275,6 +275,8 @@ public actor AMQPConnection {
 
     private func setBlocked(_ reason: String?) {
         blockedReason = reason
+        // A broker that blocks reads nothing: its kernel takes no more, and ours would give the connection up.
+        if let timeout = options.socket.userTimeout { stream.setUserTimeout(reason == nil ? timeout : .zero) }
         let callbacks = shared.withLock { shared in
             shared.blockedReason = reason
             return shared.blockedCallbacks
@@ -303,11 +305,16 @@ public actor AMQPConnection {
 
     // MARK: Heartbeats
 
+    /// Begins to watch the server.
+    ///
+    /// The kernel is not asked to watch as well (`TCP_USER_TIMEOUT`). A peer that is gone sends no heartbeats, and is
+    /// noticed by that; one that merely takes nothing for a while lives. RabbitMQ stops reading from publishers under its
+    /// flow control, which nothing announces, and goes on with its heartbeats; the kernel counts such a time, a window of
+    /// zero, like one without any answer.
     private func startHeartbeats(_ interval: Duration) {
         guard interval > .zero else { return }
         let heartbeat = Heartbeat(interval: interval, now: .now)
         self.heartbeat = heartbeat
-        if options.socket.userTimeout == nil { stream.setUserTimeout(interval * 2) }
         scheduleTick(heartbeat.period)
     }
 

@@ -80,7 +80,8 @@ static inline void celeriac_keep_freed_memory(size_t octets) {
     free(block);
 }
 
-/// Milliseconds that written data may stay unacknowledged before the kernel gives the connection up.
+/// Milliseconds that written data may stay unacknowledged, or find the peer's window closed, before the kernel gives the
+/// connection up; zero for the system's own bound.
 static inline int celeriac_set_user_timeout(int descriptor, unsigned int milliseconds) {
     return setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof milliseconds);
 }
