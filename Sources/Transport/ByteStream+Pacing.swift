@@ -16,6 +16,7 @@ extension ByteStream {
 
     /// Notes a read that brought octets.
     func didRead(_ count: Int) {
+        readOctets += count
         guard pacing?.pacer.received(count, now: .now) == true else { return }
         applyThreshold()
     }

@@ -61,6 +61,86 @@ import Testing
         #expect(try await channel.purgeQueue("q") == 7)
         await connection.close()
     }
+
+    /// A connection whose consumer takes nothing, and has all that its inbox is to have.
+    private func stalled(
+        _ script: @escaping @Sendable (FakeBroker.Peer) -> Void
+    ) async throws -> (AMQPConnection, AMQPConsumer) {
+        let broker = FakeBroker { peer in
+            peer.handshake(heartbeat: 1)
+            peer.openChannel()
+            peer.expect("basic.consume")
+            peer.send(.basicQosOk, on: 1)
+            peer.send(.basicConsumeOk(.init(consumerTag: "consumer-1")), on: 1)
+            peer.send(Array((1...10).map { Self.delivery($0) }.joined()))
+            script(peer)
+            peer.drain()
+        }
+        var options = AMQPConnection.Options()
+        options.inboxLimit = 10
+        options.closeTimeout = .milliseconds(100)
+        let connection = try await AMQPConnection.connect(to: broker.uri, options: options)
+        let consumer = try await connection.openChannel().consume("q", prefetch: 0)
+        while await connection.pausedInboxes == 0 { await Task.yield() }
+        return (connection, consumer)
+    }
+
+    private static func delivery(_ tag: UInt64, octets: Int = 1) -> [UInt8] {
+        Attack.deliver(tag) + Attack.header(UInt64(octets)) + Attack.body(octets)
+    }
+
+    @Test("A server that freezes is given up though an inbox is full", arguments: [0, 500_000, 50_000_000])
+    func frozen(_ octets: Int) async throws {
+        let (connection, consumer) = try await stalled { peer in
+            // As much as fits, in the kernels' buffers or not at all.
+            _ = fcntl(peer.descriptor, F_SETFL, fcntl(peer.descriptor, F_GETFL) | O_NONBLOCK)
+            var tag: UInt64 = 10
+            for _ in 0..<octets / 4000 {
+                tag += 1
+                peer.send(Self.delivery(tag, octets: 4000))
+            }
+            _ = fcntl(peer.descriptor, F_SETFL, fcntl(peer.descriptor, F_GETFL) & ~O_NONBLOCK)
+        }
+        #expect(await connection.waitUntilClosed().code == .heartbeatMissed)
+        withExtendedLifetime(consumer) {}
+    }
+
+    @Test("A slow consumer keeps its connection while the server lives", arguments: [true, false])
+    func slowConsumer(_ hasMore: Bool) async throws {
+        let (sent, report) = AsyncStream<Void>.makeStream()
+        let (connection, consumer) = try await stalled { peer in
+            if hasMore {
+                // Waits in vain for most of the time.
+                for tag in 11...4000 as ClosedRange<UInt64> { peer.send(Self.delivery(tag, octets: 4000)) }
+            } else {
+                for _ in 1...10 {
+                    usleep(400_000)
+                    peer.send(Self.heartbeat)
+                }
+                peer.send(Array((11...4000).map { Self.delivery($0) }.joined()))
+            }
+            report.yield()
+            for _ in 1...50 {
+                usleep(400_000)
+                peer.send(Self.heartbeat)
+            }
+        }
+        if hasMore {
+            // Four seconds of a server that is twice as impatient.
+            await withCheckedContinuation { continuation in
+                connection.loop.execute {
+                    _ = connection.loop.schedule(after: .seconds(4)) { continuation.resume() }
+                }
+            }
+        } else {
+            var iterator = sent.makeAsyncIterator()
+            await iterator.next()
+        }
+        #expect(connection.closeReason == nil)
+        for tag in 1...4000 as ClosedRange<UInt64> { #expect(try await consumer.next()?.tag.number == tag) }
+        #expect(connection.closeReason == nil)
+        await connection.close()
+    }
 }
 
 extension AMQPConnection {

@@ -324,13 +324,24 @@ public actor AMQPConnection {
         }
     }
 
+    /// Looks for signs of life while reading is paused for a slow consumer.
+    ///
+    /// The slow consumer must not end the connection, and the connection must not outlive its server for the consumer's
+    /// sake. What arrives is a sign of life before it is read, also what a server's kernel had left when it froze. When
+    /// nothing does, the kernel here may be full: some is read ahead, for as long as there is room for it; from then on
+    /// nothing can be known, and the server is trusted.
+    private func listen(_ heartbeat: inout Heartbeat, now: ContinuousClock.Instant) {
+        guard !heartbeat.looked(arrived: stream.arrivedOctets, now: now), !stream.readAhead() else { return }
+        heartbeat.received(now: now)
+    }
+
     private func tick() {
         guard !hasEnded, var heartbeat else { return }
         let now = ContinuousClock.now
         if hasSent { heartbeat.sent(now: now) }
         hasSent = false
-        // A server cannot be heard while reading is paused for a slow consumer.
-        if pausedInboxes > 0 { heartbeat.received(now: now) }
+        if pausedInboxes > 0 { listen(&heartbeat, now: now) }
+        guard !hasEnded else { return }
         let action = heartbeat.tick(now: now)
         self.heartbeat = heartbeat
         switch action {
