@@ -81,8 +81,9 @@ extension AMQPChannel {
 
     /// Calls back with mandatory messages that came back and were published with ``publishUnconfirmed(_:timeout:)``.
     ///
-    /// Also on a channel that confirms others. A confirmed publish tells its caller by itself. The callback runs on the event loop and must not block; a later
-    /// one replaces it.
+    /// Also on a channel that confirms others. A confirmed publish tells its caller by itself. The callback runs as those of
+    /// ``AMQPConnection/onClose(_:)`` do; when a thousand messages wait for it the connection stops reading. A later one
+    /// replaces it.
     public func onReturn(_ body: @escaping @Sendable (ReturnedMessage, AMQPMessage) -> Void) {
         mailbox.onReturn(body)
     }

@@ -112,10 +112,8 @@ final class ChannelMailbox: Sendable {
         state.withLock { $0.onReturn = body }
     }
 
-    /// Tells of a returned message that no confirmation will tell of.
-    func returned(_ returned: ReturnedMessage, _ message: AMQPMessage) {
-        state.withLock { $0.onReturn }?(returned, message)
-    }
+    /// Whom to tell of a returned message that no confirmation will tell of.
+    var returnCallback: (@Sendable (ReturnedMessage, AMQPMessage) -> Void)? { state.withLock { $0.onReturn } }
 
     var closeReason: AMQPError? { state.withLock { $0.closed } }
 }

@@ -31,6 +31,7 @@ public actor AMQPConnection {
     nonisolated let stream: ByteStream
     nonisolated let options: Options
     nonisolated let shared = Mutex(Shared())
+    nonisolated let callbacks = CallbackQueue()
 
     var machine: ConnectionStateMachine
     /// Before tuning a server's frames are small; the room is for long server properties.
@@ -180,10 +181,16 @@ public actor AMQPConnection {
         }
     }
 
-    /// Calls back once when the connection ends, or at once if it has.
+    /// Calls back once when the connection ends, or now if it has.
     ///
-    /// The callback must not block.
+    /// Callbacks of a connection run one after the other on a thread that they have for themselves: one that blocks holds
+    /// up further ones, and not the connection.
     public nonisolated func onClose(_ body: @escaping @Sendable (AMQPError) -> Void) {
+        observeEnd { [callbacks] error in callbacks.run { body(error) } }
+    }
+
+    /// Calls back once when the connection ends, on the loop, or at once if it has; the callback must not block.
+    package nonisolated func observeEnd(_ body: @escaping @Sendable (AMQPError) -> Void) {
         let closed = shared.withLock { shared in
             if shared.closed == nil { shared.closeCallbacks.append(body) }
             return shared.closed
@@ -193,8 +200,13 @@ public actor AMQPConnection {
 
     /// Calls back with a reason when the broker blocks publishers, and with `nil` when it goes on.
     ///
-    /// The callback must not block. Publishes wait meanwhile by themselves, up to their deadline.
+    /// Runs as ``onClose(_:)`` does. Publishes wait meanwhile by themselves, up to their deadline.
     public nonisolated func onBlocked(_ body: @escaping @Sendable (String?) -> Void) {
+        observeBlocking { [callbacks] reason in callbacks.run { body(reason) } }
+    }
+
+    /// The same, on the loop; the callback must not block.
+    package nonisolated func observeBlocking(_ body: @escaping @Sendable (String?) -> Void) {
         shared.withLock { $0.blockedCallbacks.append(body) }
     }
 
