@@ -99,7 +99,9 @@ extension AMQPConnection {
         guard core.consumers[tag] == nil else {
             throw AMQPError(.invalidArgument, "channel \(core.number) has a consumer \"\(tag)\" already")
         }
-        let inbox = ConsumerInbox(limit: max(options.inboxLimit, Int(prefetch) + 1)) { [weak self] in
+        // Without acknowledgements the broker knows no prefetch.
+        let limit = noAck ? max(1, options.inboxLimit) : max(options.inboxLimit, Int(prefetch) + 1)
+        let inbox = ConsumerInbox(limit: limit) { [weak self] in
             guard let self else { return }
             loop.execute { self.assumeIsolated { $0.resumeReading() } }
         }
