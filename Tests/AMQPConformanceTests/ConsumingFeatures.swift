@@ -151,7 +151,8 @@ enum ConsumingFeatures {
 
     static func exclusive(_ lab: Lab) async throws {
         let queue = try await lab.queue()
-        _ = try await lab.channel.consume(queue, exclusive: true)
+        let holder = try await lab.channel.consume(queue, exclusive: true)
+        defer { withExtendedLifetime(holder) {} }
         let channel = try await lab.openChannel()
         let error = await failure { _ = try await channel.consume(queue) }
         #expect(error?.code == .accessRefused)
