@@ -40,7 +40,8 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
         public static let closed = Code(raw: .closed)
         /// The server sent what the protocol does not allow; the connection was closed for it.
         public static let protocolViolation = Code(raw: .protocolViolation)
-        /// The server closed the channel for another reason than those with a code of their own.
+        /// The server closed the channel for another reason than those with a code of their own; or this side did,
+        /// because the broker owes it too many confirmations.
         public static let channelClosed = Code(raw: .channelClosed)
         /// No such queue or exchange (404).
         public static let notFound = Code(raw: .notFound)

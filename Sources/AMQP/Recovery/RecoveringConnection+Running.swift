@@ -63,13 +63,13 @@ extension RecoveringConnection {
                 return registry.machine.epoch
             }
             physical.epoch = epoch
-            connection.onBlocked { [weak self] reason in
+            connection.observeBlocking { [weak self] reason in
                 self?.change { $0.machine.blocked(reason, epoch: epoch) }
             }
             if let reason = connection.currentBlockedReason {
                 change { $0.machine.blocked(reason, epoch: epoch) }
             }
-            connection.onClose { [weak self, weak connection] error in
+            connection.observeEnd { [weak self, weak connection] error in
                 guard let self else { return }
                 change { $0.machine.lost(error, epoch: epoch, now: .now) }
                 if let connection { gate.shut(connection, because: error) }
