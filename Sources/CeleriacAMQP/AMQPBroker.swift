@@ -311,7 +311,10 @@ public final class AMQPBroker: Broker {
         do {
             let channel = try await toolChannel()
             guard let delivery = try await channel.get(queue.rawValue) else { return nil }
-            return Delivery(delivery, from: queue, source: ChannelSource(channel))
+            // The source never takes back what it holds itself: the channel stays open for the next.
+            let source = ChannelSource(channel)
+            source.lend()
+            return Delivery(delivery, from: queue, source: source)
         } catch {
             throw CeleriacError(error, attempting: "get a message from queue \(queue)")
         }
