@@ -124,4 +124,38 @@ extension RecoveryTests {
             #expect(await connection.channelCount == before)
         }
     }
+
+    @Test("Publishes go on over a new channel when theirs is closed, those under way as well")
+    func closedPublishChannel() async throws {
+        try await withBroker { broker in
+            let queue = uniqueQueue()
+            try await broker.publish("0", to: queue)
+            let connection = try await broker.publishing.connection(before: .now + .seconds(10))
+            let before = await connection.channelCount
+            let left = Counter()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for number in 1...2000 {
+                    left.add(1)
+                    group.addTask {
+                        defer { left.add(-1) }
+                        try await broker.publish("\(number)", to: queue)
+                    }
+                }
+                group.addTask {
+                    for _ in 0..<5 where left.value > 0 {
+                        try await eventually("there is a channel") { broker.sharedChannel?.closeReason == nil }
+                        await broker.sharedChannel?.close()
+                    }
+                }
+                try await group.waitForAll()
+            }
+            var missing = Set((0...2000).map(String.init))
+            while !missing.isEmpty {
+                let delivery = try await broker.take(from: queue.name)
+                missing.remove(delivery.text)
+                delivery.acknowledge()
+            }
+            try await eventually("one channel is left") { await connection.channelCount == before }
+        }
+    }
 }
