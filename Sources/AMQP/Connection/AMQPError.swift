@@ -10,7 +10,7 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
             case connectionLost, connectionClosed, heartbeatMissed, closed, protocolViolation, channelClosed, notFound
             case resourceLocked, preconditionFailed, channelLimit, nacked, returned, blocked, bodyTooLarge
             case consumerCancelled, invalidArgument, cancelled, channelMode, remoteFailure
-            case staleDelivery, recovering
+            case staleDelivery, recovering, unsupported
         }
         private let raw: Raw
 
@@ -72,6 +72,8 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
         public static let staleDelivery = Code(raw: .staleDelivery)
         /// There is no connection now, and the call cannot wait for the next one.
         public static let recovering = Code(raw: .recovering)
+        /// The server is another one, or an older one, than what was asked for needs.
+        public static let unsupported = Code(raw: .unsupported)
 
         /// The code's name.
         public var description: String { raw.rawValue }
