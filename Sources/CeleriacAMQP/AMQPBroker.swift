@@ -312,7 +312,7 @@ public final class AMQPBroker: Broker {
             let channel = try await toolChannel()
             guard let delivery = try await channel.get(queue.rawValue) else { return nil }
             // The source never takes back what it holds itself: the channel stays open for the next.
-            let source = ChannelSource(channel)
+            let source = ChannelSource(channel, logger: logger)
             source.lend()
             return Delivery(delivery, from: queue, source: source)
         } catch {

@@ -100,7 +100,7 @@ final class AMQPMessageConsumer: MessageConsumer {
             await channel.close()
             throw error
         }
-        return Subscription(channel: channel, consumers: consumers)
+        return Subscription(channel: channel, consumers: consumers, logger: logger)
     }
 
     /// A queue that was deleted and declared again has lost its binding, which its producers believe to exist: without

@@ -9,10 +9,10 @@ final class Subscription: Sendable {
     private let source: ChannelSource
     private let merged: MergedInbox?
 
-    init(channel: AMQPChannel, consumers: [(QueueName, AMQPConsumer)]) {
+    init(channel: AMQPChannel, consumers: [(QueueName, AMQPConsumer)], logger: TaskLogger) {
         self.channel = channel
         self.consumers = consumers.map { (queue: $0.0, consumer: $0.1) }
-        source = ChannelSource(channel)
+        source = ChannelSource(channel, logger: logger)
         // One queue, the common case, is taken from directly.
         merged =
             consumers.count > 1
@@ -70,9 +70,12 @@ final class ChannelSource: DeliverySource {
     private let channel: AMQPChannel
     /// Who holds a delivery, or is about to; and one more as long as the source's maker has not taken that back.
     private let lent = Atomic<Int>(1)
+    private let logger: TaskLogger
+    private let hasWarned = Atomic<Bool>(false)
 
-    init(_ channel: AMQPChannel) {
+    init(_ channel: AMQPChannel, logger: TaskLogger) {
         self.channel = channel
+        self.logger = logger
     }
 
     func lend() { lent.add(1, ordering: .relaxed) }
@@ -87,6 +90,14 @@ final class ChannelSource: DeliverySource {
     ///
     /// - Returns: Whether nobody needs the channel any more.
     func isLastReturn() -> Bool { lent.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 }
+
+    /// Once, as a consumer that does so will do it again and again.
+    func abandon(_ tag: UInt64) {
+        if !hasWarned.exchange(true, ordering: .relaxed) {
+            logger.warning("a delivery was dropped without being settled; it goes back to its queue")
+        }
+        settle(tag, as: .returned)
+    }
 
     func settle(_ tag: UInt64, as settlement: Settlement) {
         // Afterwards, so that a channel closed meanwhile sends it first.
