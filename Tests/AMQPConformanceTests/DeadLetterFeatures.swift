@@ -170,6 +170,7 @@ enum DeadLetterFeatures {
         #expect(try await lab.channel.replayDeadLetters(in: dead) == 1)
         #expect(try await lab.bodies(in: work).sorted() == ["a", "b", "c"])
         #expect(try await lab.bodies(in: other) == ["a", "b", "c"])
+        try await eventually("the stranger is back") { try await lab.count(dead) == 1 }
         #expect(try await lab.bodies(in: dead) == ["stranger"])
         // A letter whose queue is gone stays.
         try await lab.publish("late", to: work)

@@ -6,7 +6,8 @@ extension AMQPChannel {
     /// of the letter, without the broker's notes of its deaths. It goes to that one queue, by the default exchange, even
     /// if it had been published to others as well: those have had it.
     ///
-    /// Looks at the letters that are there when it begins, so that one which dies again at once is not replayed forever.
+    /// Publishes no more than there are letters when it begins, so that one which dies again at once is not replayed
+    /// forever.
     ///
     /// - Parameters:
     ///   - queue: Where the dead letters are kept; not a stream.
@@ -37,9 +38,8 @@ extension AMQPChannel {
     ) async -> Result<Int, AMQPError> {
         var published = 0
         do throws(AMQPError) {
-            var left = try await declareQueue(queue, passive: true).messageCount
-            while left > 0, published < maximum, let letter = try await get(queue) {
-                left -= 1
+            let count = try await declareQueue(queue, passive: true).messageCount
+            while published < min(count, maximum), let letter = try await get(queue) {
                 guard isWanted(letter), let message = AMQPMessage(replaying: letter) else {
                     unwanted.append(letter.tag)
                     continue
