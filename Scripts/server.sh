@@ -102,7 +102,9 @@ launch() { # FILE LOG COMMAND…: in a session of its own, holding nothing of th
         done
         self=$BASHPID
         echo "$self $(start_time "$self")" >"$file"
-        exec setsid "$@" </dev/null >>"$log" 2>&1
+        # A caller that blocks signals, as threads of Foundation's do, would hand that down: the server would never hear
+        # that it is to stop.
+        exec setsid env --default-signal "$@" </dev/null >>"$log" 2>&1
     ) </dev/null >/dev/null 2>&1 &
     disown
 }
