@@ -10,7 +10,8 @@ cd "$root"
 
 export BENCH_COUNT=${BENCH_COUNT:-50000} BENCH_CELERY_COUNT=${BENCH_CELERY_COUNT:-3000}
 export BENCH_TRIPS=${BENCH_TRIPS:-1000} BENCH_ROUNDS=${BENCH_ROUNDS:-3}
-export BENCH_AMQP_COUNT=${BENCH_AMQP_COUNT:-100000} BENCH_MEMORY_COUNT=${BENCH_MEMORY_COUNT:-200000}
+export BENCH_AMQP_COUNT=${BENCH_AMQP_COUNT:-50000} BENCH_AMQP_ROUNDS=${BENCH_AMQP_ROUNDS:-9}
+export BENCH_MEMORY_COUNT=${BENCH_MEMORY_COUNT:-200000}
 export BENCH_REDIS_COUNT=${BENCH_REDIS_COUNT:-200000} BENCH_WAITERS=${BENCH_WAITERS:-10000}
 export BENCH_SECTIONS=${BENCH_SECTIONS:-amqp framework redis}
 export BENCH_CONTESTANTS=${BENCH_CONTESTANTS:-bare-c celeriac celery}
@@ -83,37 +84,61 @@ add_case() { # NAME ARGUMENT…: the first argument is the measure
 }
 large=$((BENCH_AMQP_COUNT / 10))
 for type in classic quorum; do
-    small=(--count "$BENCH_AMQP_COUNT" --queue-type "$type")
-    add_case "$type-publish" publish --mandatory no "${small[@]}"
-    add_case "$type-publish-mandatory" publish --mandatory yes "${small[@]}"
-    add_case "$type-publish-one-caller" publish-one --mandatory yes "${small[@]}"
-    add_case "$type-publish-batches" publish-many --mandatory yes "${small[@]}"
-    add_case "$type-drain" drain --prefetch 1000 "${small[@]}"
+    add_case "$type-publish" publish --queue-type "$type" --count "$BENCH_AMQP_COUNT"
+    add_case "$type-publish-batches" publish-batches --queue-type "$type" --count "$BENCH_AMQP_COUNT"
+    add_case "$type-publish-tasks" publish-tasks --queue-type "$type" --count "$BENCH_AMQP_COUNT"
+    add_case "$type-drain" drain --prefetch 1000 --queue-type "$type" --count "$BENCH_AMQP_COUNT"
     add_case "$type-publish-64KiB" publish --size 65536 --queue-type "$type" --count "$large"
-    add_case "$type-publish-one-caller-64KiB" publish-one --size 65536 --queue-type "$type" --count "$large"
+    add_case "$type-publish-tasks-64KiB" publish-tasks --size 65536 --queue-type "$type" --count "$large"
     add_case "$type-drain-64KiB" drain --prefetch 1000 --size 65536 --queue-type "$type" --count "$large"
 done
 
+# Waits until RabbitMQ has done what the last contestant left it to do, such as emptying its files.
+calm() {
+    local pid calm_times=0 tries fields before=-1 now
+    pid=$("$CELERIAC_SERVERS" pid rabbitmq "$CELERIAC_SERVERS_DIR")
+    for ((tries = 0; tries < 200 && calm_times < 2; tries++)); do
+        fields=$(<"/proc/$pid/stat")
+        read -ra fields <<<"${fields##*) }"
+        now=$((fields[11] + fields[12]))
+        # Hundredths of a second of processor time, in a twentieth of a second.
+        if ((before >= 0 && now - before <= 1)); then calm_times=$((calm_times + 1)); else calm_times=0; fi
+        before=$now
+        sleep 0.05
+    done
+}
+
 amqp_section() {
-    local round name=() arguments=()
-    for ((round = 1; round <= BENCH_ROUNDS; round++)); do
+    local round name arguments place turns=(bare amqp control)
+    for ((round = 1; round <= BENCH_AMQP_ROUNDS; round++)); do
         for case in "${amqp_cases[@]}"; do
             read -r name arguments <<<"$case"
             read -ra arguments <<<"$arguments"
-            progress "AMQP round $round of $BENCH_ROUNDS: $name"
-            # The C program knows no difference between these: it has one window, which slides.
-            measure "$BENCH_BARE" "${arguments[0]/#publish-*/publish}" "${arguments[@]:1}" --name "$name"
-            measure "$BENCH_AMQP" "${arguments[@]}" --name "$name"
+            progress "AMQP round $round of $BENCH_AMQP_ROUNDS: $name"
+            # Whoever comes first or last in one round does not in the next.
+            for place in 0 1 2; do
+                calm
+                # The C program knows no difference between the ways to publish: it has one window, which slides.
+                case ${turns[(place + round) % 3]} in
+                    amqp) measure "$BENCH_AMQP" "${arguments[@]}" --name "$name" ;;
+                    bare) measure "$BENCH_BARE" "${arguments[0]/#publish-*/publish}" "${arguments[@]:1}" --name "$name" ;;
+                    control)
+                        measure "$BENCH_BARE" "${arguments[0]/#publish-*/publish}" "${arguments[@]:1}" \
+                            --name "$name-control"
+                        ;;
+                esac
+            done
         done
     done
     progress "AMQP transactions"
     for ((round = 1; round <= BENCH_ROUNDS; round++)); do
+        calm
         measure "$BENCH_AMQP" transactions --count "$large" --queue-type classic
     done
     progress "AMQP memory"
     BENCH_TIMEOUT=3000 measure "$BENCH_AMQP" memory --count "$BENCH_MEMORY_COUNT" --queue-type quorum
     progress ''
-    echo "The AMQP library alone against a C client on librabbitmq; median of $BENCH_ROUNDS rounds"
+    echo "The AMQP library alone against a C client on librabbitmq; $BENCH_AMQP_ROUNDS rounds"
     python3 "$here/table.py" amqp "${amqp_cases[@]%% *}" <"$samples"
 }
 

@@ -1,7 +1,8 @@
 """Makes the table of a comparison from JSON lines on standard input: the median of each figure, and its ratio to bare C.
 
     table.py framework CONTESTANT…      a row for each contestant
-    table.py amqp CASE…                 a row for each case, and a line about memory
+    table.py amqp CASE…                 a row for each case, and a line about memory; ratios are medians over the
+                                        rounds, each round's own, as the machine's speed changes between rounds
     table.py redis                      a row for each way to store a result, and a line about waits
 
 A figure that is missing is an error.
@@ -27,7 +28,7 @@ class Samples:
     def __init__(self, lines):
         self.records = [json.loads(line) for line in lines]
 
-    def median(self, contestant, measure, figure):
+    def all(self, contestant, measure, figure):
         found = [
             record.get(figure)
             for record in self.records
@@ -35,7 +36,19 @@ class Samples:
         ]
         if not found or not all(isinstance(value, (int, float)) for value in found):
             sys.exit(f"table: {contestant} reported no {figure} of {measure}")
-        return statistics.median(found)
+        return found
+
+    def median(self, contestant, measure, figure):
+        return statistics.median(self.all(contestant, measure, figure))
+
+    def ratio(self, contestant, measure, base):
+        """The median over the rounds of each round's ratio to the C program, and the middle half of them."""
+        rates, floors = self.all(contestant, measure, "rate"), self.all(MEASURE, base, "rate")
+        if len(rates) != len(floors):
+            sys.exit(f"table: {contestant} took part in {len(rates)} of {len(floors)} rounds of {base}")
+        ratios = [rate / floor for rate, floor in zip(rates, floors)]
+        low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
+        return f"{middle:.2f}", f"{low:.2f}–{high:.2f}"
 
 
 def framework(samples, contestants):
@@ -54,11 +67,14 @@ def framework(samples, contestants):
 
 
 def amqp(samples, cases):
-    rows = [["case", "amqp /s", "bare-c /s", "ratio", "amqp CPU µs", "bare-c CPU µs"]]
+    rows = [
+        ["case", "amqp /s", "bare-c /s", "ratio", "middle half", "bare-c ÷ itself", "middle half", "amqp CPU µs", "bare-c CPU µs"]
+    ]
     for case in cases:
-        ours, bare = (samples.median(who, case, "rate") for who in ("amqp", MEASURE))
-        processor = [samples.median(who, case, "cpu_us") for who in ("amqp", MEASURE)]
-        rows.append([case, f"{ours:,.0f}", f"{bare:,.0f}", f"{ours / bare:.2f}", *(f"{us:.1f}" for us in processor)])
+        rates = [f"{samples.median(who, case, 'rate'):,.0f}" for who in ("amqp", MEASURE)]
+        processor = [f"{samples.median(who, case, 'cpu_us'):.1f}" for who in ("amqp", MEASURE)]
+        ratios = [*samples.ratio("amqp", case, case), *samples.ratio(MEASURE, f"{case}-control", case)]
+        rows.append([case, *rates, *ratios, *processor])
     show(rows)
     transactions, confirmed = (samples.median("amqp", case, "rate") for case in ("transactions", cases[0]))
     print(

@@ -59,7 +59,11 @@ if [[ ! -x $work/fuzzer || $(cat "$work/key" 2>/dev/null) != "$key" ]]; then
     echo "$key" >"$work/key"
 fi
 
-seconds=$((${FUZZ_SECONDS:-600} / ${#targets[@]}))
+# A conversation has most to explore and is slowest: it gets three shares, and long inputs from the start.
+declare -A shares=([conversation]=3)
+declare -A options=([conversation]=-len_control=0)
+total=0
+for target in "${targets[@]}"; do total=$((total + ${shares[$target]:-1})); done
 failed=0
 printf '%-13s %12s %9s %8s  %s\n' target executions coverage corpus result
 for target in "${targets[@]}"; do
@@ -68,11 +72,13 @@ for target in "${targets[@]}"; do
     seeds=()
     [[ ! -d Fuzz/Corpus/$target ]] || seeds=("Fuzz/Corpus/$target")
     result=ok
+    seconds=$((${FUZZ_SECONDS:-600} * ${shares[$target]:-1} / total))
     # Swift's own backtracer would start a debugger for each crash. A slow input, or one that takes much memory, is a
     # finding like a crash. Leaks show as growth; Swift's once-only metadata would pass for them.
     FUZZ_TARGET=$target SWIFT_BACKTRACE=enable=no ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
         "$work/fuzzer" -max_total_time="$((seconds > 0 ? seconds : 1))" -timeout=1 -rss_limit_mb=1024 \
         -malloc_limit_mb=256 -max_len=4096 -print_final_stats=1 -use_value_profile=1 \
+        ${options[$target]:+"${options[$target]}"} \
         -artifact_prefix="$work/findings/$target/" "$work/corpus/$target" "${seeds[@]}" >"$log" 2>&1 || result=FINDING
     executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -1)
     coverage=$(sed -n 's/.* cov: \([0-9]*\).*/\1/p' "$log" | tail -1)

@@ -14,9 +14,9 @@ import Glibc
         }
         let bench = AMQPBench(settings: settings, uri: try AMQPURI(url))
         switch settings.measure {
-        case "publish": try await bench.publish { try await bench.publishByTasks(on: $0) }
-        case "publish-one": try await bench.publish { try await bench.publishAtOnce(on: $0) }
-        case "publish-many": try await bench.publish { try await bench.publishByBatches(on: $0) }
+        case "publish": try await bench.publish { try await bench.publishAtOnce(on: $0) }
+        case "publish-batches": try await bench.publish { try await bench.publishByBatches(on: $0) }
+        case "publish-tasks": try await bench.publish { try await bench.publishByTasks(on: $0) }
         case "transactions": try await bench.publish { try await bench.publishInTransactions(on: $0) }
         case "drain": try await bench.drain()
         case "memory": try await bench.watchMemory()
@@ -104,20 +104,6 @@ import Glibc
         )
     }
 
-    /// As many tasks as the window is wide, each awaiting the confirmation of each of its messages.
-    private func publishByTasks(on channel: AMQPChannel) async throws {
-        let message = settings.message
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for lane in 0..<min(settings.window, settings.count) {
-                let share = (settings.count - lane + settings.window - 1) / settings.window
-                group.addTask {
-                    for _ in 0..<share { try await channel.publish(message) }
-                }
-            }
-            try await group.waitForAll()
-        }
-    }
-
     /// One call with all messages, which slides through the window like the loop of the C program.
     private func publishAtOnce(on channel: AMQPChannel) async throws {
         let messages = Array(repeating: settings.message, count: settings.count)
@@ -136,6 +122,20 @@ import Glibc
                         let messages = Array(repeating: message, count: min(size, settings.count - batch * size))
                         for result in await channel.publish(messages) { try result.get() }
                     }
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    /// As many tasks as the window is wide, each awaiting the confirmation of each of its messages.
+    private func publishByTasks(on channel: AMQPChannel) async throws {
+        let message = settings.message
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for lane in 0..<min(settings.window, settings.count) {
+                let share = (settings.count - lane + settings.window - 1) / settings.window
+                group.addTask {
+                    for _ in 0..<share { try await channel.publish(message) }
                 }
             }
             try await group.waitForAll()

@@ -13,8 +13,9 @@ struct Settings {
     var queueType = "classic"
 
     static let usage = """
-        usage: amqp-bench publish|publish-one|publish-many|transactions|drain|memory --count N [--name NAME] [--size OCTETS] [--window W]
-                          [--prefetch P] [--mandatory yes|no] [--queue-type classic|quorum]
+        usage: amqp-bench publish|publish-batches|publish-tasks|transactions|drain|memory --count N [--name NAME]
+                          [--size OCTETS] [--window W] [--prefetch P] [--mandatory yes|no]
+                          [--queue-type classic|quorum]
         """
 
     /// Reads the arguments after the program's name; `nil` if they make no sense.

@@ -16,6 +16,7 @@ extension ByteStream {
 
     /// Notes a read that brought octets.
     func didRead(_ count: Int) {
+        readOctets += count
         guard pacing?.pacer.received(count, now: .now) == true else { return }
         applyThreshold()
     }
@@ -39,8 +40,13 @@ extension ByteStream {
 
     private func endPause() {
         guard let before = pacing?.pacer, before.threshold > 1 else { return }
-        // What came meanwhile has been read, or is not wanted.
-        if before.lastRead + InputPacer.patience <= .now, !isPaused {
+        guard !isPaused else {
+            // Nothing is wanted for now: what there is when reading goes on is read at once, and the flow measured anew.
+            if pacing?.pacer.foundNothing() == true { applyThreshold() }
+            return
+        }
+        // Else it was read meanwhile.
+        if before.lastRead + InputPacer.patience <= .now {
             _ = readAvailable()
             guard state == .open else { return }
             if pacing?.pacer.lastRead == before.lastRead, pacing?.pacer.foundNothing() == true {

@@ -57,6 +57,8 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
     let limits: Limits
 
     private(set) var input: UnsafeMutableRawBufferPointer
+    /// Octets taken from the kernel so far.
+    var readOctets = 0
     private var inputStart = 0
     var inputEnd = 0
 
@@ -68,6 +70,8 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
     private static let chunkSize = 64 << 10
     /// What the input buffer grows to on a busy stream, whose owner takes all of it.
     private static let busyInput = 512 << 10
+    /// A kernel tells its peer of new room only when it is a good part of all; this is enough for its largest buffers.
+    private static let aheadAtOnce = 512 << 10
     /// Freed memory that stays with a process that has a busy stream: large messages come and go, and the kernel would
     /// clear each page before it lends it again, which costs half as much as receiving them.
     private static let keptMemory = 16 << 20
@@ -226,6 +230,26 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
 
     private(set) var isPaused = false
 
+    /// Octets that have come from the peer so far, those included that the kernel keeps.
+    package var arrivedOctets: Int {
+        loop.preconditionOnLoop()
+        return readOctets + (state == .open ? Int(celeriac_unread_octets(descriptor)) : 0)
+    }
+
+    /// Takes octets from the kernel though reading is paused, so that it has room for what the peer may have to say.
+    ///
+    /// They are handed over when reading goes on.
+    ///
+    /// - Returns: False if half of `Limits.input` is kept already, and nothing was taken.
+    package func readAhead() -> Bool {
+        loop.preconditionOnLoop()
+        guard state == .open, isPaused else { return true }
+        let kept = inputEnd - inputStart
+        guard kept + Self.aheadAtOnce <= limits.input / 2 else { return false }
+        while state == .open, inputEnd - inputStart < kept + Self.aheadAtOnce, readOnce() {}
+        return true
+    }
+
     func wait(for wanted: EventLoop.Interest) {
         let effective = isPaused ? wanted.subtracting(.read) : wanted
         guard effective != interest else { return }
@@ -247,6 +271,11 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
             abort(error > 0 ? TransportError(system: error, "read from \(peer)") : peerClosed)
             return false
         }
+        return readOnce()
+    }
+
+    /// Reads, wanted or not; false when there is nothing more for now, or for ever.
+    private func readOnce() -> Bool {
         if let tls { return read(through: tls) }
         guard makeRoom() else {
             abort(overflow)
@@ -285,6 +314,7 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
             if state == .closing { inputStart = inputEnd }
             return
         }
+        guard !isPaused else { return }
         let taken = handler.received(UnsafeRawBufferPointer(rebasing: input[inputStart..<inputEnd]))
         precondition(taken >= 0 && taken <= inputEnd - inputStart, "a stream's handler took more than it was given")
         inputStart += taken
@@ -352,7 +382,10 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
         handler?.closed(reason)
     }
 
-    /// Bounds how long sent data may stay unacknowledged by the peer's kernel before the stream fails.
+    /// Bounds how long sent data may wait for the peer's kernel before the stream fails; zero means the system's bound.
+    ///
+    /// Data waits that is not acknowledged, and also data for which a peer that answers has no room: its process may
+    /// only be busy.
     package func setUserTimeout(_ timeout: Duration) {
         loop.preconditionOnLoop()
         guard state == .open else { return }

@@ -48,6 +48,7 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
     private var timers = TimerQueue<ContinuousClock.Instant, @Sendable () -> Void>()
     private var unflushed: [ByteStream] = []
     private var batch: [Work] = []
+    private var due: [TimerID] = []
 
     /// Starts the thread, which lives as long as the process.
     package init(name: StaticString) {
@@ -201,8 +202,9 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
 
     private func fireTimers() {
         guard timers.count > 0 else { return }
-        let now = ContinuousClock.now
-        while let body = timers.popDue(now: now) { body() }
+        timers.collectDue(now: .now, into: &due)
+        for timer in due { timers.take(timer)?() }
+        due.removeAll(keepingCapacity: true)
     }
 
     private func flushStreams() {

@@ -17,9 +17,12 @@ public struct SocketOptions: Hashable, Sendable {
 
     /// When the kernel asks an idle peer for a sign of life; never, if absent.
     public var keepAlive: KeepAlive? = KeepAlive()
-    /// How long sent octets may stay unacknowledged by the peer's kernel before the stream ends (`TCP_USER_TIMEOUT`).
+    /// How long sent octets may wait for the peer's kernel before the stream ends (`TCP_USER_TIMEOUT`).
     ///
-    /// If absent the client chooses; an AMQP connection takes two heartbeat intervals.
+    /// Linux counts both octets that nobody acknowledges and a peer that answers, and takes nothing as its process reads
+    /// nothing. If absent the client chooses: an AMQP connection relies on its heartbeats, which tell the two apart. One
+    /// that is given is off while the broker blocks publishers (`connection.blocked`), and should be longer than
+    /// RabbitMQ's flow control may hold publishers up.
     public var userTimeout: Duration?
     /// How long one address of the host may take to connect; if absent, as long as the whole attempt.
     public var addressTimeout: Duration?

@@ -46,12 +46,20 @@ package struct TimerQueue<Instant: InstantProtocol, Payload> {
         if heap.count > 64, heap.count > 2 * payloads.count { compact() }
     }
 
-    /// Takes the next timer that is due.
-    package mutating func popDue(now: Instant) -> Payload? {
-        dropCancelledTop()
-        guard let top = heap.first, top.deadline <= now else { return nil }
-        removeTop()
-        return payloads.removeValue(forKey: top.id)
+    /// Appends the timers that are due, in order; each stays until ``take(_:)`` or ``cancel(_:)``.
+    ///
+    /// Those that are scheduled while these are taken, one after the other, are not among them: a timer that schedules
+    /// itself anew for an instant in the past holds up nothing else.
+    package mutating func collectDue(now: Instant, into due: inout [TimerID]) {
+        while let top = heap.first, top.deadline <= now {
+            removeTop()
+            if payloads[top.id] != nil { due.append(TimerID(number: top.id)) }
+        }
+    }
+
+    /// Takes a timer that is due; `nil` if it was cancelled since.
+    package mutating func take(_ timer: TimerID) -> Payload? {
+        payloads.removeValue(forKey: timer.number)
     }
 
     private mutating func dropCancelledTop() {

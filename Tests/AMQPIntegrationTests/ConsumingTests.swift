@@ -216,12 +216,23 @@ struct ConsumingTests {
         } _: { connection in
             let channel = try await connection.openChannel()
             let queue = try await channel.declareQueue(durable: false, exclusive: true).name
-            try await fill(channel, queue, 3000)
-            let consumer = try await channel.consume(queue, noAck: true)
-            for number in 0..<3000 {
-                let delivery = try await consumer.required()
-                #expect(Int(delivery.body[0]) | Int(delivery.body[1]) << 8 == number)
+            let messages = (0..<3000).map { number in
+                var body = [UInt8](repeating: 0, count: 8000)
+                (body[0], body[1]) = (UInt8(number & 255), UInt8(number >> 8))
+                return AMQPMessage(routingKey: queue, body: body)
             }
+            for result in await channel.publish(messages) { try result.get() }
+            let consumer = try await channel.consume(queue, noAck: true)
+            while await connection.pausedInboxes == 0 { await Task.yield() }
+            // Nobody has taken any, and no more than one read can bring beyond the limit are there.
+            let early = consumer.takeAvailable()
+            #expect(early.count >= 50 && early.count <= 50 + (512 << 10) / 8000)
+            var numbers = early.map { Int($0.body[0]) | Int($0.body[1]) << 8 }
+            while numbers.count < 3000 {
+                let delivery = try await consumer.required()
+                numbers.append(Int(delivery.body[0]) | Int(delivery.body[1]) << 8)
+            }
+            #expect(numbers == Array(0..<3000))
         }
     }
 

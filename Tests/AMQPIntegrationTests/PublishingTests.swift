@@ -1,3 +1,4 @@
+import FaultProxySupport
 import Testing
 
 @testable import AMQP
@@ -34,6 +35,31 @@ struct PublishingTests {
             }
             #expect(try await channel.declareQueue(queue, passive: true).messageCount == 500)
         }
+    }
+
+    @Test("A window of ten thousand is filled, and not a publish more, while no confirmation comes")
+    func largeWindow() async throws {
+        let relay = try TestBroker.relay()
+        defer { relay.stop() }
+        var options = AMQPConnection.Options()
+        options.publishWindow = 10_000
+        let connection = try await AMQPConnection.connect(to: TestBroker.uri(over: relay), options: options)
+        let channel = try await connection.openChannel()
+        let queue = try await channel.declareQueue(durable: false, exclusive: true).name
+        try await channel.selectConfirms()
+        relay.apply(.stopReading, to: [.fromServer])
+        async let results = channel.publish(
+            (0..<10_100).map { AMQPMessage(routingKey: queue, body: [UInt8($0 & 255)]) }
+        )
+        while await connection.unconfirmed(on: channel) < 10_000 { await Task.yield() }
+        #expect(await connection.waiting(on: channel) > 0)
+        // Whatever could be sent has been.
+        await connection.nextTurn()
+        #expect(await connection.unconfirmed(on: channel) == 10_000)
+        relay.heal()
+        for result in await results { try result.get() }
+        #expect(try await channel.declareQueue(queue, passive: true).messageCount == 10_100)
+        await connection.close()
     }
 
     @Test("A batch tells each message's fate in order")
@@ -170,5 +196,17 @@ struct PublishingTests {
             #expect(delivery.routingKey == queue)
             #expect(!delivery.isRedelivered)
         }
+    }
+}
+
+extension AMQPConnection {
+    fileprivate func unconfirmed(on channel: AMQPChannel) -> Int {
+        channels[channel.number]?.confirms?.outstanding ?? 0
+    }
+
+    fileprivate func waiting(on channel: AMQPChannel) -> Int { channels[channel.number]?.waiting.submissionCount ?? 0 }
+
+    fileprivate func nextTurn() async {
+        await withCheckedContinuation { continuation in loop.execute { continuation.resume() } }
     }
 }

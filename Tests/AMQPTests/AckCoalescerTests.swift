@@ -26,10 +26,14 @@ private struct BrokerModel {
 }
 
 @Suite("Acknowledgement coalescer") struct AckCoalescerTests {
-    @Test("Whatever the order, each delivery meets the fate asked for, and no other does", arguments: 0..<300)
-    func property(_ seed: UInt64) throws {
+    @Test(
+        "Whatever the order, each delivery meets the fate asked for, and no other does",
+        arguments: 0..<300,
+        [4, 1024]
+    )
+    func property(_ seed: UInt64, _ fewSlots: Int) throws {
         var generator = SeededGenerator(state: seed)
-        var coalescer = AckCoalescer()
+        var coalescer = AckCoalescer(fewSlots: fewSlots)
         var broker = BrokerModel()
         var wanted: [UInt64: BrokerModel.Fate] = [:]
         var unsettled: [UInt64] = []
@@ -46,6 +50,7 @@ private struct BrokerModel {
                 }
             case 3, 4:
                 guard !unsettled.isEmpty else { continue }
+                // Now and then one stays for long.
                 let near = Int.random(in: 0..<min(4, unsettled.count), using: &generator)
                 let tag = unsettled.remove(at: near)
                 switch Int.random(in: 0..<6, using: &generator) {
@@ -91,6 +96,33 @@ private struct BrokerModel {
             try frames(delivered: 6, acknowledged: [2, 1, 6, 4])
                 == [.ack(2, multiple: true), .ack(6, multiple: false), .ack(4, multiple: false)]
         )
+    }
+
+    @Test("A delivery that is kept for long keeps no later one in memory, and is not settled along with them")
+    func straggler() throws {
+        var acks = AckCoalescer()
+        try acks.delivered(1, needsAcknowledgement: true)
+        var largest = 0
+        for tag in 2...100_000 as ClosedRange<UInt64> {
+            try acks.delivered(tag, needsAcknowledgement: true)
+            let isNews = acks.settle(tag, as: .acknowledge)
+            var frames: [AckCoalescer.Frame] = []
+            acks.flush(into: &frames)
+            #expect(isNews && frames == [.ack(tag, multiple: false)])
+            largest = max(largest, acks.slotCount)
+        }
+        #expect(largest < 2000)
+        #expect(acks.outstanding == 1)
+        for tag in 100_001...100_003 as ClosedRange<UInt64> {
+            try acks.delivered(tag, needsAcknowledgement: true)
+            _ = acks.settle(tag, as: .acknowledge)
+        }
+        let isNews = acks.settle(1, as: .acknowledge)
+        let isNewsAgain = acks.settle(1, as: .acknowledge)
+        #expect(isNews && !isNewsAgain)
+        var frames: [AckCoalescer.Frame] = []
+        acks.flush(into: &frames)
+        #expect(frames == [.ack(1, multiple: false), .ack(100_003, multiple: true)])
     }
 
     @Test("Tags never delivered are refused", arguments: [0, 4, UInt64.max])

@@ -99,6 +99,8 @@ struct Attack: CustomTestStringConvertible, Sendable {
         Attack("a second header", 505, [deliver(1), header(1), header(1)]),
         Attack("a body without a header", 505, [deliver(1), body(1)]),
         Attack("a body where none is due", 505, [body(1)]),
+        Attack("a body of 2^63 octets", 505, [deliver(1), header(1 << 63), body(1)]),
+        Attack("a body of as many octets as there are numbers", 505, [deliver(1), header(.max), body(1)]),
         Attack("a body longer than announced", 505, [deliver(1), header(2), body(3)]),
         Attack("a body after the whole of it", 505, [deliver(1), header(1), body(1), body(1)]),
         Attack("a header of another class", 501, [deliver(1), header(1, classID: 50)]),

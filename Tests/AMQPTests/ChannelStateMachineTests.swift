@@ -211,12 +211,21 @@ import Testing
         #expect(assembler.reservedOctets < 1 << 20)
     }
 
-    @Test("A body larger than the limit is refused by its announcement", arguments: [101, 1 << 63, UInt64.max])
+    @Test("A body larger than the limit is refused by its announcement", arguments: [101, 1 << 62, UInt64(Int64.max)])
     func tooLarge(_ size: UInt64) throws {
         var assembler = try begun()
         #expect(throws: FrameError.bodyTooLarge(octets: size, limit: 100)) {
             _ = try header(size).withUnsafeBytes { try assembler.header($0) }
         }
+    }
+
+    @Test("A body that cannot be is a frame out of place", arguments: [1 << 63, UInt64.max])
+    func impossible(_ size: UInt64) throws {
+        var assembler = try begun(limit: .max)
+        let error = #expect(throws: FrameError.self) {
+            _ = try header(size).withUnsafeBytes { try assembler.header($0) }
+        }
+        #expect(error?.replyCode == 505)
     }
 
     @Test("Frames out of order are errors")

@@ -5,10 +5,10 @@ import Testing
 @Suite("Confirm tracker") struct ConfirmTrackerTests {
     typealias Tracker = ConfirmTracker<Int>
 
-    @Test("Settles exactly what is confirmed, in any order, each publish once", arguments: 0..<200)
-    func property(_ seed: UInt64) throws {
+    @Test("Settles exactly what is confirmed, in any order, each publish once", arguments: 0..<200, [4, 1024])
+    func property(_ seed: UInt64, _ fewSlots: Int) throws {
         var generator = SeededGenerator(state: seed)
-        var tracker = Tracker()
+        var tracker = Tracker(fewSlots: fewSlots)
         var model: [UInt64: Int] = [:]
         var published = 0
         var outcomes: [Int: Tracker.Outcome] = [:]
@@ -63,14 +63,72 @@ import Testing
     func returned() throws {
         var tracker = Tracker()
         for id in 1...4 { _ = tracker.published(id) }
-        for _ in 0..<2 {
-            #expect(tracker.returned(replyCode: 312, replyText: "NO_ROUTE") { $0 >= 2 })
-        }
-        #expect(!tracker.returned(replyCode: 312, replyText: "NO_ROUTE") { $0 == 3 })
-        #expect(!tracker.returned(replyCode: 312, replyText: "NO_ROUTE") { $0 == 9 })
+        let matched = (0..<2).map { _ in tracker.returned(replyCode: 312, replyText: "NO_ROUTE") { $0 >= 2 } }
+        #expect(matched == [2, 3])
+        #expect(tracker.returned(replyCode: 312, replyText: "NO_ROUTE") { $0 == 3 } == nil)
+        #expect(tracker.returned(replyCode: 312, replyText: "NO_ROUTE") { $0 == 9 } == nil)
         var settled: [Tracker.Settled] = []
         try tracker.confirmed(upTo: 4, multiple: true, isNack: false, into: &settled)
         let gone = Tracker.Outcome.returned(replyCode: 312, replyText: "NO_ROUTE")
         #expect(settled.map(\.outcome) == [.confirmed, gone, gone, .confirmed])
+    }
+
+    @Test("A publish that is never confirmed keeps no later one in memory")
+    func straggler() throws {
+        var tracker = Tracker()
+        var settled: [Tracker.Settled] = []
+        _ = tracker.published(1)
+        var largest = 0
+        for id in 2...100_000 {
+            let number = tracker.published(id)
+            try tracker.confirmed(upTo: number, multiple: false, isNack: false, into: &settled)
+            #expect(settled.map(\.id) == [id])
+            settled = []
+            largest = max(largest, tracker.slotCount)
+        }
+        #expect(largest < 2000)
+        #expect(tracker.outstanding == 1)
+        #expect(tracker.returned(replyCode: 312, replyText: "NO_ROUTE") { $0 == 1 } == 1)
+        #expect(throws: FrameError.self) {
+            try tracker.confirmed(upTo: 2, multiple: false, isNack: false, into: &settled)
+        }
+        try tracker.confirmed(upTo: 1, multiple: false, isNack: false, into: &settled)
+        #expect(settled == [.init(id: 1, outcome: .returned(replyCode: 312, replyText: "NO_ROUTE"))])
+        #expect(throws: FrameError.self) {
+            try tracker.confirmed(upTo: 1, multiple: false, isNack: false, into: &settled)
+        }
+    }
+
+    @Test("Stragglers are settled by a confirmation of everything up to a number, in order", arguments: [10, 0])
+    func stragglersTogether(_ number: UInt64) throws {
+        var tracker = Tracker()
+        var settled: [Tracker.Settled] = []
+        for id in 1...20 { _ = tracker.published(id) }
+        for id in 21...10_000 {
+            let number = tracker.published(id)
+            try tracker.confirmed(upTo: number, multiple: false, isNack: false, into: &settled)
+        }
+        settled = []
+        try tracker.confirmed(upTo: number, multiple: true, isNack: true, into: &settled)
+        #expect(settled.map(\.id) == Array(1...(number == 0 ? 20 : 10)))
+        #expect(tracker.abandonAll() == (number == 0 ? [] : Array(11...20)))
+    }
+
+    @Test("What is given up leaves the count; its confirmation may come, once, and tells nobody")
+    func givenUp() throws {
+        var tracker = Tracker()
+        var settled: [Tracker.Settled] = []
+        for id in 1...4 { _ = tracker.published(id) }
+        tracker.giveUp { $0 <= 2 }
+        #expect(tracker.outstanding == 2 && tracker.givenUp == 2)
+        #expect(tracker.returned(replyCode: 312, replyText: "NO_ROUTE") { $0 == 1 } == nil)
+        try tracker.confirmed(upTo: 1, multiple: false, isNack: false, into: &settled)
+        #expect(settled.isEmpty)
+        #expect(throws: FrameError.unknownConfirmation(1)) {
+            try tracker.confirmed(upTo: 1, multiple: false, isNack: false, into: &settled)
+        }
+        try tracker.confirmed(upTo: 3, multiple: true, isNack: false, into: &settled)
+        #expect(settled.map(\.id) == [3])
+        #expect(tracker.outstanding == 1 && tracker.givenUp == 0)
     }
 }

@@ -70,6 +70,20 @@ final class FakeBroker: Sendable {
             }
         }
 
+        /// Waits for a heartbeat of the client; other frames are passed over.
+        func expectHeartbeat() {
+            while true {
+                var isHeartbeat = false
+                let taken = buffer.withUnsafeBytes { raw -> Int in
+                    guard let frame = try? decoder.next(in: raw) else { return 0 }
+                    isHeartbeat = frame.type == .heartbeat
+                    return frame.payload.count + FrameDecoder.overhead
+                }
+                buffer.removeFirst(taken)
+                if isHeartbeat || (taken == 0 && !read()) { return }
+            }
+        }
+
         /// Waits for a method, passing over others.
         func expect(_ name: String) {
             while let (_, method) = nextMethod(), method.name != name {}

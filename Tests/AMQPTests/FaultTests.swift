@@ -53,6 +53,44 @@ import Testing
         await connection.close()
     }
 
+    @Test("No more publishes than the window holds are sent before one is confirmed", arguments: [1, 8])
+    func window(_ window: Int) async throws {
+        let (full, report) = AsyncStream<Void>.makeStream()
+        let (counts, count) = AsyncStream<Int>.makeStream()
+        let broker = FakeBroker { peer in
+            peer.handshake()
+            peer.openChannel()
+            peer.expect("confirm.select")
+            peer.send(.confirmSelectOk, on: 1)
+            for round in 1...3 as ClosedRange<UInt64> {
+                for _ in 1...window { peer.expect("basic.publish") }
+                report.yield()
+                // Whatever else was sent stands before what the client is told to send now.
+                var excess = 0
+                while let (_, method) = peer.nextMethod(), method.name != "queue.purge" {
+                    if method.name == "basic.publish" { excess += 1 }
+                }
+                count.yield(excess)
+                peer.send(.queuePurgeOk(.init(messageCount: 0)), on: 1)
+                peer.send(.basicAck(.init(deliveryTag: round * UInt64(window), multiple: true)), on: 1)
+            }
+            peer.goodbye()
+        }
+        var options = AMQPConnection.Options()
+        options.publishWindow = window
+        let connection = try await AMQPConnection.connect(to: broker.uri, options: options)
+        let channel = try await connection.openChannel()
+        async let results = channel.publish(Array(repeating: message, count: 3 * window))
+        var (rounds, excesses) = (full.makeAsyncIterator(), counts.makeAsyncIterator())
+        for _ in 1...3 {
+            await rounds.next()
+            try await channel.purgeQueue("q")
+            #expect(await excesses.next() == 0)
+        }
+        for result in await results { try result.get() }
+        await connection.close()
+    }
+
     @Test("A server that never answers costs the deadline, not for ever")
     func silence() async throws {
         let broker = FakeBroker { $0.drain() }

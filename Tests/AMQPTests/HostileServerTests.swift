@@ -156,7 +156,7 @@ import Testing
         }
     }
 
-    @Test("A body too large to accept closes its channel alone", arguments: [1 << 40, 1 << 63, UInt64.max])
+    @Test("A body too large to accept closes its channel alone", arguments: [1 << 40, UInt64(Int64.max)])
     func hugeBody(_ size: UInt64) async throws {
         let (replyCodes, report) = AsyncStream<UInt16>.makeStream()
         let broker = FakeBroker { peer in
@@ -228,16 +228,42 @@ import Testing
         #expect(channel.closeReason?.code == .protocolViolation)
     }
 
-    @Test("Deliveries past the prefetch hold the connection back, and none is lost")
+    @Test("Deliveries past the prefetch hold the connection back, before anybody takes one, and none is lost")
     func pastPrefetch() async throws {
+        let count = 20_000
+        let size = 4000
+        let (stops, report) = AsyncStream<Int>.makeStream()
         let broker = FakeBroker { peer in
             peer.handshake()
             peer.openChannel()
             peer.expect("basic.consume")
             peer.send(.basicQosOk, on: 1)
             peer.send(.basicConsumeOk(.init(consumerTag: "consumer-1")), on: 1)
-            for tag in 1...2000 as ClosedRange<UInt64> {
-                peer.send(Attack.deliver(tag) + Attack.header(1) + Attack.body(1))
+            // A write that takes so long is one that the client keeps waiting.
+            var patience = timeval(tv_sec: 1, tv_usec: 0)
+            setsockopt(
+                peer.descriptor,
+                SOL_SOCKET,
+                SO_SNDTIMEO,
+                &patience,
+                socklen_t(MemoryLayout<timeval>.size)
+            )
+            var hasStopped = false
+            for tag in 1...UInt64(count) {
+                var rest = (Attack.deliver(tag) + Attack.header(UInt64(size)) + Attack.body(size))[...]
+                while !rest.isEmpty {
+                    let sent = rest.withUnsafeBytes {
+                        send(peer.descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+                    }
+                    if sent > 0 {
+                        rest = rest.dropFirst(sent)
+                    } else if errno == EAGAIN {
+                        if !hasStopped { report.yield(Int(tag)) }
+                        hasStopped = true
+                    } else {
+                        return
+                    }
+                }
             }
             peer.goodbye()
         }
@@ -246,7 +272,13 @@ import Testing
         let connection = try await AMQPConnection.connect(to: broker.uri, options: options)
         let channel = try await connection.openChannel()
         let consumer = try await channel.consume("q", prefetch: 1)
-        for _ in 0..<2000 { #expect(try await consumer.next() != nil) }
+        var iterator = stops.makeAsyncIterator()
+        let sent = try #require(await iterator.next())
+        #expect(sent < count)
+        // The limit, and what one read can bring beyond it.
+        let early = consumer.takeAvailable()
+        #expect(early.count >= 10 && early.count <= 10 + (512 << 10) / size)
+        for _ in early.count..<count { #expect(try await consumer.next() != nil) }
         await connection.close()
     }
 

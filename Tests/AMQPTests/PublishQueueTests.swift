@@ -43,6 +43,20 @@ import Testing
         }
     }
 
+    @Test("What nobody waits for any more is dropped, the rest of a batch under way without what has left")
+    func finished() {
+        var queue = PublishQueue()
+        let cancelled = call("b")
+        for submission in [batch("a1", "a2"), cancelled, call("c")] { queue.append(submission) }
+        _ = queue.popFirst()
+        queue.removeFinished()
+        #expect(queue.submissionCount == 3)
+        for operation in cancelled.operations() { operation.finish(.failure(AMQPError(.cancelled, "x"))) }
+        queue.removeFinished()
+        #expect(queue.submissionCount == 2)
+        #expect(keys(queue.removeAll()) == ["a2", "c"])
+    }
+
     @Test("Each message of a batch has the result that it got first")
     func results() {
         let batch = PublishBatch(Array(repeating: AMQPMessage(routingKey: "a", body: []), count: 3), deadline: now)

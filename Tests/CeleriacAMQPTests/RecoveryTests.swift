@@ -12,7 +12,7 @@ import Testing
     .timeLimit(.minutes(2))
 )
 struct RecoveryTests {
-    private func withBroker(_ body: (AMQPBroker) async throws -> Void) async throws {
+    func withBroker(_ body: (AMQPBroker) async throws -> Void) async throws {
         let broker = try AMQPBroker(ServerURL(TestServer.require(.rabbitMQ)), clientName: "recovery")
         do {
             try await body(broker)
@@ -23,7 +23,7 @@ struct RecoveryTests {
         await broker.close(grace: .seconds(1))
     }
 
-    private func withServer(_ body: (AMQPChannel) async throws -> Void) async throws {
+    func withServer(_ body: (AMQPChannel) async throws -> Void) async throws {
         let connection = try await AMQPConnection.connect(to: AMQPURI(TestServer.require(.rabbitMQ)))
         do {
             try await body(connection.openChannel())
@@ -167,6 +167,17 @@ struct RecoveryTests {
             again.acknowledge()
             try await broker.publish("next", to: queue)
             #expect(try await consumer.texts(1) == ["next"])
+        }
+    }
+
+    @Test("A broker that ends one connection after the other for errors ends the consumer, with an error that says so")
+    func endlessErrors() async throws {
+        try await withBroker { broker in
+            let consumer = try await broker.consume([uniqueQueue()], prefetch: 1)
+            for _ in 0..<6 { try await kill(broker.consuming.connection(before: .now + .seconds(20))) }
+            let error = await #expect(throws: CeleriacError.self) { _ = try await consumer.take() }
+            #expect(error?.code == .internalError)
+            #expect(error?.message.contains("nonsense") == true)
         }
     }
 

@@ -99,6 +99,44 @@ extension ByteStream {
         #expect(count.withLock { $0 } == 5 * (4000 * 500 + 7))
     }
 
+    @Test("A gathering stream that pauses leaves the loop to others, and goes on when it is wanted")
+    func pausesWhileGathering() async throws {
+        let server = try LoopbackServer { descriptor in
+            let piece = [UInt8](repeating: 1, count: 500)
+            while send(descriptor, piece, piece.count, Int32(MSG_NOSIGNAL)) > 0 {}
+        }
+        let loop = EventLoop(name: "test-loop")
+        let endpoint = Endpoint.tcp(host: "127.0.0.1", port: server.port)
+        let stream = try await ByteStream.connect(to: endpoint, on: loop, timeout: .seconds(5))
+        let current = Mutex<ByteStream?>(stream)
+        let pauses = Mutex(0)
+        let recorder = Recorder { bytes in
+            guard let stream = current.withLock({ $0 }) else { return bytes.count }
+            if (stream.pacing?.pacer.threshold ?? 1) > 1, !stream.isPaused {
+                stream.setReading(false)
+                pauses.withLock { $0 += 1 }
+            }
+            return bytes.count
+        }
+        await stream.onLoop { stream in
+            stream.gatherInput()
+            stream.start(recorder)
+        }
+        for round in 1...3 {
+            while pauses.withLock({ $0 }) < round { await stream.onLoop { _ in } }
+            // The pacing timer has come and gone when this one fires.
+            await withCheckedContinuation { continuation in
+                loop.execute {
+                    _ = loop.schedule(after: InputPacer.patience * 4) { continuation.resume() }
+                }
+            }
+            #expect(await stream.onLoop { $0.pacing?.timer } == nil)
+            await stream.onLoop { $0.setReading(true) }
+        }
+        current.withLock { $0 = nil }
+        await stream.onLoop { $0.abort(TransportError(.closed, "enough")) }
+    }
+
     @Test("Carries octets both ways, over TCP and socket files", arguments: LoopbackServer.Kind.allCases)
     func echoes(_ kind: LoopbackServer.Kind) async throws {
         let server = try LoopbackServer(kind, serve: echo)

@@ -1,3 +1,4 @@
+import Synchronization
 import Testing
 
 @testable import Transport
@@ -54,6 +55,24 @@ import Testing
         var fired: [Int] = []
         for await number in stream { fired.append(number) }
         #expect(fired == [1, 3])
+    }
+
+    @Test("A timer that schedules itself for the past leaves turns to everything else")
+    func restlessTimer() async {
+        let loop = EventLoop(name: "test-loop")
+        let isOver = Mutex(false)
+        @Sendable func again() {
+            guard !isOver.withLock({ $0 }) else { return }
+            _ = loop.schedule(at: .now - .seconds(1), again)
+        }
+        loop.execute(again)
+        for _ in 0..<10 {
+            await withCheckedContinuation { continuation in loop.execute { continuation.resume() } }
+            await withCheckedContinuation { continuation in
+                loop.execute { _ = loop.schedule(after: .milliseconds(1)) { continuation.resume() } }
+            }
+        }
+        isOver.withLock { $0 = true }
     }
 
     @Test("Work submitted from many threads is all run", arguments: [1, 8])

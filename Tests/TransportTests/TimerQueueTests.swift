@@ -12,8 +12,25 @@ import Testing
         _ = queue.schedule(at: start + .seconds(1), "a")
         _ = queue.schedule(at: start + .seconds(1), "b")
         #expect(queue.nextDeadline() == start + .seconds(1))
-        #expect(queue.popDue(now: start) == nil)
-        #expect((0..<4).map { _ in queue.popDue(now: start + .seconds(3)) } == ["a", "b", "c", nil])
+        #expect(queue.takeDue(now: start).isEmpty)
+        #expect(queue.takeDue(now: start + .seconds(3)) == ["a", "b", "c"])
+        #expect(queue.takeDue(now: start + .seconds(3)).isEmpty)
+    }
+
+    @Test("What is scheduled or cancelled while due timers are taken is neither lost nor taken along")
+    func changesWhileTaking() {
+        var queue = TimerQueue<ContinuousClock.Instant, String>()
+        _ = queue.schedule(at: start, "a")
+        let cancelled = queue.schedule(at: start, "b")
+        _ = queue.schedule(at: start, "c")
+        var due: [TimerID] = []
+        queue.collectDue(now: start, into: &due)
+        _ = queue.schedule(at: start - .seconds(1), "again")
+        queue.cancel(cancelled)
+        #expect(due.map { queue.take($0) } == ["a", nil, "c"])
+        #expect(queue.count == 1)
+        #expect(queue.nextDeadline() == start - .seconds(1))
+        #expect(queue.takeDue(now: start) == ["again"])
     }
 
     @Test("A cancelled timer never fires and leaves nothing behind")
@@ -23,7 +40,7 @@ import Testing
         for timer in timers where timer != timers[500] { queue.cancel(timer) }
         #expect(queue.count == 1)
         #expect(queue.nextDeadline() == start + .milliseconds(500))
-        #expect(queue.popDue(now: start + .seconds(2)) == 500)
+        #expect(queue.takeDue(now: start + .seconds(2)) == [500])
         queue.cancel(timers[500])
         #expect(queue.count == 0)
         #expect(queue.nextDeadline() == nil)
@@ -45,9 +62,16 @@ import Testing
             }
         }
         expected.sort { ($0.deadline, $0.payload) < ($1.deadline, $1.payload) }
-        var fired: [Int] = []
-        while let payload = queue.popDue(now: start + .seconds(1)) { fired.append(payload) }
-        #expect(fired == expected.map(\.payload))
+        #expect(queue.takeDue(now: start + .seconds(1)) == expected.map(\.payload))
+    }
+}
+
+extension TimerQueue {
+    /// Takes all timers that are due, in order.
+    fileprivate mutating func takeDue(now: Instant) -> [Payload] {
+        var due: [TimerID] = []
+        collectDue(now: now, into: &due)
+        return due.compactMap { take($0) }
     }
 }
 

@@ -51,8 +51,9 @@ extension AMQPChannel {
     /// Settles a delivery as done.
     ///
     /// Callable from any thread; returns at once. Acknowledgements leave within a millisecond or two, or as soon as a
-    /// quarter of the prefetch has gathered, contiguous ones as a single frame; rejections leave at once. A tag that is
-    /// settled already is ignored.
+    /// quarter of the prefetch has gathered, contiguous ones as a single frame, unless
+    /// ``AMQPConnection/Options/coalescesAcknowledgements`` is off; rejections leave at once. A tag that is settled
+    /// already is ignored.
     ///
     /// - Throws: ``AMQPError`` `.staleDelivery` for a tag of another channel, or of one that is closed: such a delivery
     ///   has gone back to its queue.
@@ -98,7 +99,9 @@ extension AMQPConnection {
         guard core.consumers[tag] == nil else {
             throw AMQPError(.invalidArgument, "channel \(core.number) has a consumer \"\(tag)\" already")
         }
-        let inbox = ConsumerInbox(limit: max(options.inboxLimit, Int(prefetch))) { [weak self] in
+        // Without acknowledgements the broker knows no prefetch.
+        let limit = noAck ? max(1, options.inboxLimit) : max(options.inboxLimit, Int(prefetch) + 1)
+        let inbox = ConsumerInbox(limit: limit) { [weak self] in
             guard let self else { return }
             loop.execute { self.assumeIsolated { $0.resumeReading() } }
         }
@@ -119,19 +122,36 @@ extension AMQPConnection {
             )
             _ = try await call(.basicConsume(consume), on: core)
         } catch {
-            abandon(tag, on: core, isStarted: error.code != .invalidArgument)
+            abandon(tag, inbox, on: core, isStarted: error.code != .invalidArgument)
             throw error
         }
         return AMQPConsumer(channel: channel, queue: queue, tag: tag, inbox: inbox)
     }
 
-    /// Ends a consumer that its caller has given up waiting for.
-    private func abandon(_ tag: String, on core: ChannelCore, isStarted: Bool) {
-        guard isStarted, core.machine.isOpen, core.consumers[tag] != nil else {
+    /// Asks the broker to end a consumer.
+    func cancel(_ tag: String, _ inbox: ConsumerInbox, on channel: AMQPChannel) async throws(AMQPError) {
+        let core = try core(of: channel)
+        // The answer stands behind all that has been sent to the consumer.
+        inbox.leave()
+        _ = try await call(.basicCancel(.init(consumerTag: tag)), on: core)
+    }
+
+    /// Ends a consumer that nobody refers to any more.
+    func dropped(_ tag: String, _ inbox: ConsumerInbox, on channel: AMQPChannel) {
+        guard let core = channels[channel.number], core.instance == channel.instance else { return }
+        abandon(tag, inbox, on: core, isStarted: true)
+    }
+
+    /// Ends a consumer whose caller has given up waiting for it; what has come for it goes back.
+    private func abandon(_ tag: String, _ inbox: ConsumerInbox, on core: ChannelCore, isStarted: Bool) {
+        guard let consumer = core.consumers[tag], consumer.inbox === inbox else { return }
+        guard isStarted, core.machine.isOpen else {
             core.consumers.removeValue(forKey: tag)
             return
         }
-        core.consumers[tag]?.isAbandoned = true
+        consumer.isAbandoned = true
+        inbox.finish(nil)
+        giveBack(inbox.takeAvailable(.max), on: core)
         begin(.basicCancel(.init(consumerTag: tag)), nil, on: core)
     }
 }

@@ -79,10 +79,11 @@ extension AMQPChannel {
         _ = try await connection.call(.channelFlow(.init(isActive: isActive)), on: self)
     }
 
-    /// Calls back with mandatory messages that came back and were not published with confirmations.
+    /// Calls back with mandatory messages that came back and were published with ``publishUnconfirmed(_:timeout:)``.
     ///
-    /// A confirmed publish tells its caller by itself. The callback runs on the event loop and must not block; a later
-    /// one replaces it.
+    /// Also on a channel that confirms others. A confirmed publish tells its caller by itself. The callback runs as those of
+    /// ``AMQPConnection/onClose(_:)`` do; when a thousand messages wait for it the connection stops reading. A later one
+    /// replaces it.
     public func onReturn(_ body: @escaping @Sendable (ReturnedMessage, AMQPMessage) -> Void) {
         mailbox.onReturn(body)
     }

@@ -13,13 +13,23 @@ extension AMQPChannel {
     /// - SeeAlso: RabbitMQ, "Consumer Acknowledgements and Publisher Confirms".
     public func publish(_ message: AMQPMessage, timeout: Duration? = nil) async throws(AMQPError) {
         let waiter = try submit(message, timeout: timeout, endsWhenSent: false)
-        try await waiter.value("the confirmation of a publish")
+        do throws(AMQPError) {
+            try await waiter.value("the confirmation of a publish")
+        } catch {
+            forget(1, because: error)
+            throw error
+        }
     }
 
     /// Publishes a message and waits only until it has been written: whether it arrives, nobody tells.
     public func publishUnconfirmed(_ message: AMQPMessage, timeout: Duration? = nil) async throws(AMQPError) {
         let waiter = try submit(message, timeout: timeout, endsWhenSent: true)
-        try await waiter.value("room for a publish")
+        do throws(AMQPError) {
+            try await waiter.value("room for a publish")
+        } catch {
+            forget(1, because: error)
+            throw error
+        }
     }
 
     /// Publishes messages in order and waits for all their confirmations together.
@@ -41,8 +51,14 @@ extension AMQPChannel {
             try await batch.waiter.value("the confirmations of a batch")
             return batch.results(otherwise: AMQPError(.timedOut, "not confirmed", isOutcomeUnknown: true))
         } catch {
+            forget(messages.count, because: error)
             return batch.results(otherwise: error)
         }
+    }
+
+    /// Has the loop drop messages that nobody waits for any more, which would else keep their place and their memory.
+    private func forget(_ count: Int, because error: AMQPError) {
+        if error.code == .cancelled, mailbox.cancelled(count) { wake() }
     }
 
     private func submit(

@@ -5,7 +5,8 @@
 /// changing threads. As a sequence it is the same: `for try await delivery in consumer`.
 ///
 /// It ends in order, with `nil`, after ``cancel()`` or the closing of its channel by this side; and with an error when
-/// the broker cancels it, closes the channel or is lost.
+/// the broker cancels it, closes the channel or is lost. Once nothing refers to it any more it is cancelled, and what it
+/// has goes back to the queue.
 public final class AMQPConsumer: Sendable {
     /// The channel on which its deliveries are settled.
     public let channel: AMQPChannel
@@ -23,6 +24,12 @@ public final class AMQPConsumer: Sendable {
         self.inbox = inbox
     }
 
+    deinit {
+        guard !inbox.hasEnded else { return }
+        let (channel, tag, inbox) = (channel, tag, inbox)
+        channel.connection.loop.execute { channel.connection.assumeIsolated { $0.dropped(tag, inbox, on: channel) } }
+    }
+
     /// The next delivery, or `nil` at the end.
     ///
     /// - Throws: ``AMQPError``: why the consumer ended, or `.cancelled` when the task is; the consumer goes on then.
@@ -38,17 +45,18 @@ public final class AMQPConsumer: Sendable {
     /// Calls back once when the consumer ends, with an error unless in order; or at once if it has.
     ///
     /// The callback must not block.
-    func onEnd(_ body: @escaping @Sendable (AMQPError?) -> Void) {
+    package func onEnd(_ body: @escaping @Sendable (AMQPError?) -> Void) {
         inbox.onEnd(body)
     }
 
     /// Stops the flow of deliveries.
     ///
-    /// What has arrived can still be taken, and must be settled, or goes back when the channel closes.
+    /// What has arrived can still be taken, and must be settled, or goes back when the channel closes. What comes until
+    /// the broker answers, and is more than may wait in the process, goes back at once; with `noAck` it is lost.
     ///
     /// - Throws: ``AMQPError``, if the channel ends or does not answer in time.
     public func cancel() async throws(AMQPError) {
-        _ = try await channel.connection.call(.basicCancel(.init(consumerTag: tag)), on: channel)
+        try await channel.connection.cancel(tag, inbox, on: channel)
     }
 }
 

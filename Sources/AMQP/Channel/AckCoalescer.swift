@@ -24,15 +24,25 @@ package struct AckCoalescer: Sendable {
 
     private var slots = RingBuffer<Slot>()
     private var firstTag: UInt64 = 1
+    /// Deliveries on loan from before `firstTag`: one that is kept for long must not keep all later ones here.
+    private var stragglers: Set<UInt64> = []
     private var acknowledging: [UInt64] = []
-    private var rejections: [Frame] = []
+    /// Frames that settle one delivery whatever becomes of the others.
+    private var single: [Frame] = []
+    /// Fewer slots than these are never thinned out.
+    private let fewSlots: Int
     /// Deliveries on loan.
     package private(set) var outstanding = 0
 
     /// Whether contiguous acknowledgements may share a frame.
     package var isCoalescing = true
 
-    package init() {}
+    package init(fewSlots: Int = 1024) {
+        self.fewSlots = fewSlots
+    }
+
+    /// What takes up memory, on loan or settled.
+    package var slotCount: Int { slots.count + stragglers.count }
 
     /// Notes a delivery; one that needs no acknowledgement takes its tag all the same.
     package mutating func delivered(_ tag: UInt64, needsAcknowledgement: Bool) throws(FrameError) {
@@ -45,11 +55,28 @@ package struct AckCoalescer: Sendable {
         }
         slots.append(needsAcknowledgement ? .outstanding : .settled)
         if needsAcknowledgement { outstanding += 1 }
+        if slots.count > fewSlots { thinOut() }
+    }
+
+    /// Sets those few aside that keep many settled slots behind them from being freed.
+    private mutating func thinOut() {
+        let due = outstanding - stragglers.count + acknowledging.count
+        guard slots.count > 4 * due else { return }
+        thinning: for _ in 0..<slots.count / 2 {
+            switch slots.first {
+            case .outstanding: stragglers.insert(firstTag)
+            case .settled: break
+            case .acknowledging, .none: break thinning  // the next flush names it
+            }
+            _ = slots.popFirst()
+            firstTag += 1
+        }
     }
 
     /// Notes a settlement for the next flush; false, and nothing happens, if the tag is not outstanding.
     package mutating func settle(_ tag: UInt64, as settlement: Settlement) -> Bool {
-        guard tag >= firstTag, tag - firstTag < UInt64(slots.count) else { return false }
+        guard tag >= firstTag else { return settleStraggler(tag, as: settlement) }
+        guard tag - firstTag < UInt64(slots.count) else { return false }
         let offset = Int(tag - firstTag)
         guard case .outstanding = slots[offset] else { return false }
         outstanding -= 1
@@ -59,10 +86,21 @@ package struct AckCoalescer: Sendable {
             acknowledging.append(tag)
         case .nack(let requeue):
             slots[offset] = .settled
-            rejections.append(.nack(tag, requeue: requeue))
+            single.append(.nack(tag, requeue: requeue))
         case .reject(let requeue):
             slots[offset] = .settled
-            rejections.append(.reject(tag, requeue: requeue))
+            single.append(.reject(tag, requeue: requeue))
+        }
+        return true
+    }
+
+    private mutating func settleStraggler(_ tag: UInt64, as settlement: Settlement) -> Bool {
+        guard stragglers.remove(tag) != nil else { return false }
+        outstanding -= 1
+        switch settlement {
+        case .acknowledge: single.append(.ack(tag, multiple: false))
+        case .nack(let requeue): single.append(.nack(tag, requeue: requeue))
+        case .reject(let requeue): single.append(.reject(tag, requeue: requeue))
         }
         return true
     }
@@ -71,16 +109,17 @@ package struct AckCoalescer: Sendable {
     package mutating func forgetAll() {
         firstTag += UInt64(slots.count)
         slots = RingBuffer()
+        stragglers = []
         outstanding = 0
         acknowledging.removeAll(keepingCapacity: true)
-        rejections.removeAll(keepingCapacity: true)
+        single.removeAll(keepingCapacity: true)
     }
 
     /// Appends the frames for everything noted since the last flush.
     package mutating func flush(into frames: inout [Frame]) {
-        // Rejections go first: the tags they name must be settled when a `multiple` passes over them.
-        frames += rejections
-        rejections.removeAll(keepingCapacity: true)
+        // These go first: the tags they name must be settled when a `multiple` passes over them.
+        frames += single
+        single.removeAll(keepingCapacity: true)
         var lastOfPrefix: UInt64 = 0
         var acknowledgedInPrefix = 0
         prefix: while let first = slots.first {
@@ -94,10 +133,11 @@ package struct AckCoalescer: Sendable {
             _ = slots.popFirst()
             firstTag += 1
         }
-        if acknowledgedInPrefix > 0, isCoalescing {
+        let mayShare = isCoalescing && stragglers.isEmpty
+        if acknowledgedInPrefix > 0, mayShare {
             frames.append(.ack(lastOfPrefix, multiple: acknowledgedInPrefix > 1))
         }
-        for tag in acknowledging where tag >= firstTag || !isCoalescing {
+        for tag in acknowledging where tag >= firstTag || !mayShare {
             if tag >= firstTag { slots[Int(tag - firstTag)] = .settled }
             frames.append(.ack(tag, multiple: false))
         }

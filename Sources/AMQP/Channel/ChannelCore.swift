@@ -46,6 +46,10 @@ final class ChannelCore {
     var gets = RingBuffer<Bool>()
     /// Present once publishes are confirmed.
     var confirms: ConfirmTracker<PublishOperation>?
+    /// Whether the broker has answered that it confirms.
+    var isConfirming = false
+    /// Whether messages were published before publishes were confirmed: their returns belong to no confirmation.
+    var hasPublishedUntracked = false
     /// Deliveries that each consumer started next may have; nil before that was ever said.
     var consumerPrefetch: UInt16?
     /// Deliveries that all consumers together may have; zero means no limit.
@@ -56,6 +60,10 @@ final class ChannelCore {
     var recoveries = 0
     /// Publishes that wait for room in the window, for the stream or for the broker.
     var waiting = PublishQueue()
+    /// Publishes that were cancelled since what waits was last searched for them.
+    var cancelledInLine = 0
+    /// The same for those that wait to be confirmed.
+    var cancelledInWindow = 0
     /// The body being sent; nothing else may leave on this channel before its end.
     var unsent: UnsentBody?
     /// Methods that wait for the end of the body, encoded.

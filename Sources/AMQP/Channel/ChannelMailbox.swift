@@ -8,6 +8,8 @@ final class ChannelMailbox: Sendable {
     struct Contents: Sendable {
         var publishes: [PublishSubmission] = []
         var settlements: [(tag: UInt64, settlement: AckCoalescer.Settlement)] = []
+        /// Messages whose callers wait no more, published now or before.
+        var cancelled = 0
     }
 
     private struct State: Sendable {
@@ -49,10 +51,22 @@ final class ChannelMailbox: Sendable {
         return try result.get()
     }
 
+    /// Tells that the callers of so many messages were cancelled.
+    ///
+    /// - Returns: Whether the caller must wake the loop.
+    func cancelled(_ count: Int) -> Bool {
+        state.withLock { state in
+            guard state.closed == nil else { return false }
+            state.contents.cancelled += count
+            return state.mustSchedule()
+        }
+    }
+
     /// Empties the box, into contents whose storage is used again.
     func take(into contents: inout Contents) {
         contents.publishes.removeAll(keepingCapacity: true)
         contents.settlements.removeAll(keepingCapacity: true)
+        contents.cancelled = 0
         state.withLock { state in
             swap(&state.contents, &contents)
             state.isScheduled = false
@@ -98,10 +112,8 @@ final class ChannelMailbox: Sendable {
         state.withLock { $0.onReturn = body }
     }
 
-    /// Tells of a returned message that no confirmation will tell of.
-    func returned(_ returned: ReturnedMessage, _ message: AMQPMessage) {
-        state.withLock { $0.onReturn }?(returned, message)
-    }
+    /// Whom to tell of a returned message that no confirmation will tell of.
+    var returnCallback: (@Sendable (ReturnedMessage, AMQPMessage) -> Void)? { state.withLock { $0.onReturn } }
 
     var closeReason: AMQPError? { state.withLock { $0.closed } }
 }

@@ -17,42 +17,76 @@ package struct ConfirmTracker<ID> {
     }
 
     fileprivate struct Slot {
-        var id: ID?  // nil once settled
+        var id: ID?  // nil once settled or given up
+        /// Whether the confirmation is still due, though nobody waits for it.
+        var isGivenUp = false
         var returned: Outcome?
+
+        var isDue: Bool { id != nil || isGivenUp }
     }
 
     /// Publishes from `firstNumber` on, the settled ones among them included.
     private var slots = RingBuffer<Slot>()
     private var firstNumber: UInt64 = 1
-    /// Publishes that wait for a confirmation.
+    /// Earlier publishes whose confirmation is still due: one that is kept back must not keep all later ones here.
+    private var stragglers: [UInt64: Slot] = [:]
+    /// Publishes that somebody waits to be confirmed.
     package private(set) var outstanding = 0
+    /// Publishes whose confirmation is due, though nobody waits for it any more.
+    package private(set) var givenUp = 0
 
-    package init() {}
+    /// Fewer slots than these are never thinned out.
+    private let fewSlots: Int
+
+    package init(fewSlots: Int = 1024) {
+        self.fewSlots = fewSlots
+    }
+
+    /// What takes up memory, settled or not.
+    package var slotCount: Int { slots.count + stragglers.count }
 
     /// Takes the number of the next publish.
     package mutating func published(_ id: ID) -> UInt64 {
         slots.append(Slot(id: id))
         outstanding += 1
+        if slots.count > fewSlots { thinOut() }
         return firstNumber + UInt64(slots.count - 1)
     }
 
-    /// Notes a returned message; false if none that is outstanding and has not returned yet matches.
+    /// Sets those few aside that keep many settled slots behind them from being freed.
+    private mutating func thinOut() {
+        let due = outstanding + givenUp - stragglers.count
+        guard slots.count > 4 * due else { return }
+        for _ in 0..<slots.count / 2 {
+            guard let first = slots.popFirst() else { return }
+            if first.isDue { stragglers[firstNumber] = first }
+            firstNumber += 1
+        }
+    }
+
+    /// Notes a returned message; `nil` if none that is outstanding and has not returned yet matches.
     package mutating func returned(
         replyCode: UInt16,
         replyText: String,
         where matches: (ID) -> Bool
-    ) -> Bool {
+    ) -> ID? {
+        let outcome = Outcome.returned(replyCode: replyCode, replyText: replyText)
+        for number in stragglers.keys.sorted() {
+            guard let slot = stragglers[number], slot.returned == nil, let id = slot.id, matches(id) else { continue }
+            stragglers[number]?.returned = outcome
+            return id
+        }
         for offset in 0..<slots.count {
             guard slots[offset].returned == nil, let id = slots[offset].id, matches(id) else { continue }
-            slots[offset].returned = .returned(replyCode: replyCode, replyText: replyText)
-            return true
+            slots[offset].returned = outcome
+            return id
         }
-        return false
+        return nil
     }
 
-    /// Appends what an `ack` or `nack` of the server settles.
+    /// Appends what an `ack` or `nack` of the server settles; what was given up is not among it.
     ///
-    /// - Throws: `.unknownConfirmation` for a number that is not outstanding, with nothing appended.
+    /// - Throws: `.unknownConfirmation` for a number that is not due, with nothing appended.
     package mutating func confirmed(
         upTo number: UInt64,
         multiple: Bool,
@@ -63,40 +97,71 @@ package struct ConfirmTracker<ID> {
         if multiple {
             // §1.8.3.13: zero means everything outstanding.
             let last = number == 0 ? next - 1 : number
-            guard last < next, outstanding > 0, last >= firstNumber else { throw .unknownConfirmation(number) }
-            for offset in 0...Int(last - firstNumber) { settle(offset, isNack, into: &settled) }
-        } else {
-            guard number >= firstNumber, number < next, slots[Int(number - firstNumber)].id != nil else {
-                throw .unknownConfirmation(number)
+            guard last < next, outstanding + givenUp > 0,
+                last >= firstNumber || stragglers.keys.contains(where: { $0 <= last })
+            else { throw .unknownConfirmation(number) }
+            if !stragglers.isEmpty {
+                for number in stragglers.keys.filter({ $0 <= last }).sorted() {
+                    if let slot = stragglers.removeValue(forKey: number) { settle(slot, isNack, into: &settled) }
+                }
             }
+            if last >= firstNumber {
+                for offset in 0...Int(last - firstNumber) { settle(offset, isNack, into: &settled) }
+            }
+        } else if number >= firstNumber {
+            guard number < next, slots[Int(number - firstNumber)].isDue else { throw .unknownConfirmation(number) }
             settle(Int(number - firstNumber), isNack, into: &settled)
+        } else {
+            guard let slot = stragglers.removeValue(forKey: number) else { throw .unknownConfirmation(number) }
+            settle(slot, isNack, into: &settled)
         }
-        while let first = slots.first, first.id == nil {
+        while let first = slots.first, !first.isDue {
             _ = slots.popFirst()
             firstNumber += 1
         }
     }
 
     private mutating func settle(_ offset: Int, _ isNack: Bool, into settled: inout [Settled]) {
-        guard let id = slots[offset].id else { return }
-        settled.append(Settled(id: id, outcome: slots[offset].returned ?? (isNack ? .nacked : .confirmed)))
+        let slot = slots[offset]
+        guard slot.isDue else { return }
+        settle(slot, isNack, into: &settled)
         slots[offset] = Slot()
+    }
+
+    private mutating func settle(_ slot: Slot, _ isNack: Bool, into settled: inout [Settled]) {
+        guard let id = slot.id else {
+            givenUp -= 1
+            return
+        }
+        settled.append(Settled(id: id, outcome: slot.returned ?? (isNack ? .nacked : .confirmed)))
         outstanding -= 1
     }
 
-    /// Everything outstanding, in the order of publishing.
-    package var outstandingIDs: [ID] {
-        (0..<slots.count).compactMap { slots[$0].id }
+    /// Forgets those for whose confirmation nobody waits; it may still come, and means nothing then.
+    package mutating func giveUp(where isOver: (ID) -> Bool) {
+        func isLeft(_ slot: Slot) -> Bool { slot.id.map(isOver) ?? false }
+        for (number, slot) in stragglers where isLeft(slot) {
+            stragglers[number] = Slot(isGivenUp: true)
+            (outstanding, givenUp) = (outstanding - 1, givenUp + 1)
+        }
+        for offset in 0..<slots.count where isLeft(slots[offset]) {
+            slots[offset] = Slot(isGivenUp: true)
+            (outstanding, givenUp) = (outstanding - 1, givenUp + 1)
+        }
     }
 
     /// Gives up on everything outstanding.
+    ///
+    /// - Returns: It, in the order of publishing.
     package mutating func abandonAll() -> [ID] {
         defer {
             firstNumber += UInt64(slots.count)
             slots = RingBuffer()
-            outstanding = 0
+            stragglers = [:]
+            (outstanding, givenUp) = (0, 0)
         }
-        return outstandingIDs
+        return stragglers.sorted { $0.key < $1.key }.compactMap(\.value.id)
+            + (0..<slots.count).compactMap { slots[$0].id }
     }
 }
 

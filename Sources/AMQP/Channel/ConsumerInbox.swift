@@ -9,6 +9,8 @@ final class ConsumerInbox: Sendable {
         var waiters = RingBuffer<Waiter<AMQPDelivery?>>()
         var end: End?
         var isPausing = false
+        /// Whether its end has been asked for, so that nothing may wait for it.
+        var isLeaving = false
         var onEnd: (@Sendable (AMQPError?) -> Void)?
     }
 
@@ -29,7 +31,7 @@ final class ConsumerInbox: Sendable {
         case stored
         /// The limit is reached: the loop must stop reading until ``resume`` is called.
         case full
-        /// The consumer has ended; the delivery is nobody's.
+        /// The consumer has ended, or is full and about to end; what is left is nobody's.
         case refused
     }
 
@@ -49,19 +51,27 @@ final class ConsumerInbox: Sendable {
     /// Refused deliveries are left with the caller.
     func append(_ arrived: inout [AMQPDelivery]) -> Appended {
         var served: [(waiter: Waiter<AMQPDelivery?>, delivery: AMQPDelivery)] = []
+        var refused: [AMQPDelivery] = []
         let result: Appended = state.withLock { state in
             guard state.end == nil else { return .refused }
             var rest = arrived[...]
             while !rest.isEmpty, let waiter = state.waiters.popFirst() {
                 served.append((waiter, rest.removeFirst()))
             }
+            if state.isLeaving {
+                let room = max(0, limit - state.deliveries.count)
+                refused = Array(rest.dropFirst(room))
+                rest = rest.prefix(room)
+            }
             for delivery in rest { state.deliveries.append(delivery) }
-            guard state.deliveries.count >= limit, !state.isPausing else { return .stored }
+            guard refused.isEmpty else { return .refused }
+            guard state.deliveries.count >= limit, !state.isPausing, !state.isLeaving else { return .stored }
             state.isPausing = true
             return .full
         }
-        guard result != .refused else { return result }
+        guard result != .refused || !refused.isEmpty else { return result }
         arrived.removeAll(keepingCapacity: true)
+        arrived.append(contentsOf: refused)
         // From the last one, so that what comes back stands in front in its order.
         for (waiter, delivery) in served.reversed() where !waiter.finish(.success(delivery)) { putBack(delivery) }
         return result
@@ -78,6 +88,16 @@ final class ConsumerInbox: Sendable {
             guard let next else { return }
             if next.finish(.success(delivery)) { return }
         }
+    }
+
+    /// Holds the connection back no more, as the consumer's end has been asked for, and its confirmation is to be read.
+    func leave() {
+        let wasPausing = state.withLock { state in
+            state.isLeaving = true
+            defer { state.isPausing = false }
+            return state.isPausing
+        }
+        if wasPausing { resume() }
     }
 
     /// Ends the stream of deliveries; those in the inbox are still handed out.
@@ -111,6 +131,8 @@ final class ConsumerInbox: Sendable {
         }
         if let end { body(end.error) }
     }
+
+    var hasEnded: Bool { state.withLock { $0.end != nil } }
 
     private static func outcome(_ end: End) -> Result<AMQPDelivery?, AMQPError> {
         switch end {

@@ -48,6 +48,10 @@ package struct ContentAssembler: Sendable {
             throw .unexpectedFrame("a content header that follows no method with content")
         }
         let header = try ContentHeader(decoding: payload, resembling: properties)
+        // What no body can have is a fault of the peer; what is merely too much is a matter of this message.
+        guard header.bodySize <= UInt64(Int64.max) else {
+            throw .unexpectedFrame("a content header that announces \(header.bodySize) octets")
+        }
         guard header.bodySize <= UInt64(maximumBodySize) else {
             throw .bodyTooLarge(octets: header.bodySize, limit: maximumBodySize)
         }

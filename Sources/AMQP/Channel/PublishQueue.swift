@@ -17,6 +17,14 @@ enum PublishSubmission: Sendable {
         }
     }
 
+    /// Whether nobody waits any more.
+    var isFinished: Bool {
+        switch self {
+        case .one(let call): call.waiter.isFinished
+        case .batch(let batch): batch.waiter.isFinished
+        }
+    }
+
     /// The messages from an index on.
     func operations(from index: Int = 0) -> [PublishOperation] {
         switch self {
@@ -58,21 +66,36 @@ struct PublishQueue: Sendable {
         }
     }
 
+    /// Calls and batches that wait, however many messages they have.
+    var submissionCount: Int { submissions.count }
+
     /// Takes the messages whose deadline has passed.
     mutating func removeExpired(now: ContinuousClock.Instant) -> [PublishOperation] {
         var expired: [PublishOperation] = []
+        remove { submission, first in
+            guard submission.deadline <= now else { return false }
+            expired += submission.operations(from: first)
+            return true
+        }
+        return expired
+    }
+
+    /// Drops what nobody waits for any more.
+    mutating func removeFinished() {
+        remove { submission, _ in submission.isFinished }
+    }
+
+    /// Removes submissions; the closure is told of the first message of each that still waits.
+    private mutating func remove(where isOver: (PublishSubmission, _ first: Int) -> Bool) {
         var first = nextIndex
         nextIndex = 0
         for submission in submissions.removeAll() {
-            if submission.deadline <= now {
-                expired += submission.operations(from: first)
-            } else {
+            if !isOver(submission, first) {
                 if submissions.isEmpty { nextIndex = first }
                 submissions.append(submission)
             }
             first = 0
         }
-        return expired
     }
 
     var earliestDeadline: ContinuousClock.Instant? {

@@ -18,6 +18,10 @@ extension AMQPConnection {
             mailbox: mailbox,
             maximumBodySize: options.maximumBodySize
         )
+        if !options.coalescesAcknowledgements {
+            core.acks.isCoalescing = false
+            core.settlementPatience = 1
+        }
         channels[number] = core
         highestChannel = max(highestChannel, number)
         let channel = AMQPChannel(connection: self, number: number, instance: instance, mailbox: mailbox)
@@ -144,6 +148,7 @@ extension AMQPConnection {
         case .basicCancelOk(let cancelled): finishConsumer(cancelled.consumerTag, nil, on: core)
         case .basicGetEmpty: _ = core.gets.popFirst()
         case .basicRecoverOk: recovered(core)
+        case .confirmSelectOk: core.isConfirming = true
         default: break
         }
         let isTaken =

@@ -6,13 +6,43 @@ extension AMQPConnection {
         core.mailbox.take(into: &core.taken)
         for (tag, settlement) in core.taken.settlements { _ = core.acks.settle(tag, as: settlement) }
         if !core.taken.settlements.isEmpty { flushAcknowledgements(core) }
-        guard !core.taken.publishes.isEmpty else { return }
+        guard !core.taken.publishes.isEmpty || core.taken.cancelled > 0 else { return }
         for submission in core.taken.publishes {
             core.waiting.append(submission)
             armSweep(core, submission.deadline)
         }
         core.taken.publishes.removeAll(keepingCapacity: true)
+        if core.taken.cancelled > 0 { forgetCancelled(core) }
         pump(core)
+    }
+
+    /// Drops cancelled publishes once they are half of what is kept, so that each costs the same however many there are.
+    private func forgetCancelled(_ core: ChannelCore) {
+        core.cancelledInLine += core.taken.cancelled
+        core.cancelledInWindow += core.taken.cancelled
+        if 2 * core.cancelledInLine >= core.waiting.submissionCount {
+            core.cancelledInLine = 0
+            core.waiting.removeFinished()
+        }
+        if let outstanding = core.confirms?.outstanding, 2 * core.cancelledInWindow >= outstanding {
+            core.cancelledInWindow = 0
+            giveUp(on: core) { $0.isFinished }
+        }
+    }
+
+    /// What a channel may be owed of confirmations that nobody waits for, in publish windows.
+    private static let windowsGivenUp = 16
+
+    /// Frees the places in the window of publishes that nobody waits for any more.
+    ///
+    /// Each still takes some octets, as its confirmation may come. A channel that is owed too many, of a queue without a
+    /// majority perhaps, is closed: what its users do next they do on another one.
+    private func giveUp(on core: ChannelCore, where isOver: (PublishOperation) -> Bool) {
+        core.confirms?.giveUp(where: isOver)
+        guard let givenUp = core.confirms?.givenUp, givenUp > Self.windowsGivenUp * max(1, options.publishWindow)
+        else { return }
+        let text = "\(stream.peer) has not confirmed \(givenUp) publishes in time; channel \(core.number) was closed"
+        beginClosing(core, nil, because: AMQPError(.channelClosed, text))
     }
 
     /// Publishes what waits, as far as the window, the stream and the broker let it.
@@ -84,7 +114,7 @@ extension AMQPConnection {
             let text = "cannot publish to exchange \"\(operation.message.exchange)\": \(error)"
             return operation.finish(.failure(AMQPError(.invalidArgument, text, underlying: error)))
         }
-        _ = core.confirms?.published(operation)
+        if core.confirms?.published(operation) == nil { core.hasPublishedUntracked = true }
         if operation.endsWhenSent, core.unsent == nil { operation.finish(.success(())) }
     }
 
@@ -165,14 +195,18 @@ extension AMQPConnection {
             "\(stream.peer) did not confirm the message in time; it may have arrived",
             isOutcomeUnknown: true
         )
-        for operation in core.confirms?.outstandingIDs ?? [] {
-            if operation.deadline <= now {
-                operation.finish(.failure(timeout))
-            } else {
+        giveUp(on: core) { operation in
+            guard !operation.isFinished else { return true }
+            guard operation.deadline <= now else {
                 next = min(next ?? operation.deadline, operation.deadline)
+                return false
             }
+            operation.finish(.failure(timeout))
+            return true
         }
+        guard core.machine.isOpen else { return }
         if let next { armSweep(core, next) }
+        pump(core)
     }
 
     private var unsentTimeout: AMQPError {

@@ -147,9 +147,7 @@ extension AMQPConnection: ByteStreamHandler {
         expectSettlements(core)
         switch consumer.inbox.append(&consumer.arrived) {
         case .stored: break
-        case .full:
-            pausedInboxes += 1
-            stream.setReading(false)
+        case .full: pauseReading()
         case .refused:
             let refused = consumer.arrived
             consumer.arrived = []
@@ -169,25 +167,43 @@ extension AMQPConnection: ByteStreamHandler {
             exchange: method.exchange,
             routingKey: method.routingKey
         )
-        guard core.confirms != nil else {
-            let message = AMQPMessage(
-                exchange: method.exchange,
-                routingKey: method.routingKey,
-                properties: content.properties,
-                body: content.body
-            )
-            return core.mailbox.returned(returned, message)
+        let message = AMQPMessage(
+            exchange: method.exchange,
+            routingKey: method.routingKey,
+            properties: content.properties,
+            body: content.body
+        )
+        // A channel does one thing after the other: what comes back before it says that it confirms was published before.
+        guard core.confirms != nil, core.isConfirming || !core.hasPublishedUntracked else {
+            return callBack(returned, message, on: core)
         }
         // Exactly what was published; or what a broker that rewrites headers on arrival made of it.
         for isExact in [true, false] {
-            let isFound = core.confirms?.returned(replyCode: method.replyCode, replyText: method.replyText) {
+            let operation = core.confirms?.returned(replyCode: method.replyCode, replyText: method.replyText) {
                 $0.message.isReturned(as: returned, content, exactly: isExact)
             }
-            if isFound == true { return }
+            guard let operation else { continue }
+            // Its caller went on when it was sent.
+            if operation.endsWhenSent { callBack(returned, message, on: core) }
+            return
         }
+        guard !core.hasPublishedUntracked else { return callBack(returned, message, on: core) }
+        // Then it is one of those that nobody waits for.
+        guard core.confirms?.givenUp == 0 else { return }
         // A return precedes its confirmation, so whoever published it still waits. Confirming a message as routed that
         // came back would be worse than ending the connection.
         throw .unexpectedFrame("a returned message that is not outstanding")
+    }
+
+    private func callBack(_ returned: ReturnedMessage, _ message: AMQPMessage, on core: ChannelCore) {
+        guard let body = core.mailbox.returnCallback else { return }
+        let isFull = callbacks.runBounded {
+            body(returned, message)
+        } resume: { [weak self] in
+            guard let self else { return }
+            loop.execute { self.assumeIsolated { $0.resumeReading() } }
+        }
+        if isFull { pauseReading() }
     }
 
     /// Whether one more answer may be queued that the server has called for by itself.
@@ -199,6 +215,12 @@ extension AMQPConnection: ByteStreamHandler {
             perform(machine.failed(.unexpectedMethod("more than \(unreadAnswers) answers are not read")))
         }
         return unreadAnswers < Self.unreadAnswersLimit
+    }
+
+    /// Stops reading for an inbox that is full.
+    private func pauseReading() {
+        pausedInboxes += 1
+        stream.setReading(false)
     }
 
     /// Reads on after a full inbox has been drained.

@@ -43,6 +43,12 @@ extension AMQPConnection {
         }
     }
 
+    /// Returns what an inbox has kept to its queue, as nobody takes it any more.
+    func giveBack(_ deliveries: [AMQPDelivery], on core: ChannelCore) {
+        for delivery in deliveries { _ = core.acks.settle(delivery.tag.number, as: .nack(requeue: true)) }
+        flushAcknowledgements(core)
+    }
+
     /// Returns a delivery that nobody waits for any more to its queue.
     func giveBack(_ tag: UInt64, on core: ChannelCore) {
         guard core.acks.settle(tag, as: .nack(requeue: true)), mayAnswer() else { return }

@@ -31,6 +31,7 @@ public actor AMQPConnection {
     nonisolated let stream: ByteStream
     nonisolated let options: Options
     nonisolated let shared = Mutex(Shared())
+    nonisolated let callbacks = CallbackQueue()
 
     var machine: ConnectionStateMachine
     /// Before tuning a server's frames are small; the room is for long server properties.
@@ -130,6 +131,8 @@ public actor AMQPConnection {
         let waiter = Waiter<AMQPError>()
         notifyClosed(waiter)
         perform(machine.closeRequested())
+        // Nothing but the answer matters now, and it stands behind what a full inbox did not want.
+        if !hasEnded { stream.setReading(true) }
         let timer = loop.schedule(after: options.closeTimeout) {
             waiter.finish(.failure(AMQPError(.timedOut, "no answer to close")))
         }
@@ -178,10 +181,16 @@ public actor AMQPConnection {
         }
     }
 
-    /// Calls back once when the connection ends, or at once if it has.
+    /// Calls back once when the connection ends, or now if it has.
     ///
-    /// The callback must not block.
+    /// Callbacks of a connection run one after the other on a thread that they have for themselves: one that blocks holds
+    /// up further ones, and not the connection.
     public nonisolated func onClose(_ body: @escaping @Sendable (AMQPError) -> Void) {
+        observeEnd { [callbacks] error in callbacks.run { body(error) } }
+    }
+
+    /// Calls back once when the connection ends, on the loop, or at once if it has; the callback must not block.
+    package nonisolated func observeEnd(_ body: @escaping @Sendable (AMQPError) -> Void) {
         let closed = shared.withLock { shared in
             if shared.closed == nil { shared.closeCallbacks.append(body) }
             return shared.closed
@@ -191,8 +200,13 @@ public actor AMQPConnection {
 
     /// Calls back with a reason when the broker blocks publishers, and with `nil` when it goes on.
     ///
-    /// The callback must not block. Publishes wait meanwhile by themselves, up to their deadline.
+    /// Runs as ``onClose(_:)`` does. Publishes wait meanwhile by themselves, up to their deadline.
     public nonisolated func onBlocked(_ body: @escaping @Sendable (String?) -> Void) {
+        observeBlocking { [callbacks] reason in callbacks.run { body(reason) } }
+    }
+
+    /// The same, on the loop; the callback must not block.
+    package nonisolated func observeBlocking(_ body: @escaping @Sendable (String?) -> Void) {
         shared.withLock { $0.blockedCallbacks.append(body) }
     }
 
@@ -273,6 +287,8 @@ public actor AMQPConnection {
 
     private func setBlocked(_ reason: String?) {
         blockedReason = reason
+        // A broker that blocks reads nothing: its kernel takes no more, and ours would give the connection up.
+        if let timeout = options.socket.userTimeout { stream.setUserTimeout(reason == nil ? timeout : .zero) }
         let callbacks = shared.withLock { shared in
             shared.blockedReason = reason
             return shared.blockedCallbacks
@@ -301,11 +317,16 @@ public actor AMQPConnection {
 
     // MARK: Heartbeats
 
+    /// Begins to watch the server.
+    ///
+    /// The kernel is not asked to watch as well (`TCP_USER_TIMEOUT`). A peer that is gone sends no heartbeats, and is
+    /// noticed by that; one that merely takes nothing for a while lives. RabbitMQ stops reading from publishers under its
+    /// flow control, which nothing announces, and goes on with its heartbeats; the kernel counts such a time, a window of
+    /// zero, like one without any answer.
     private func startHeartbeats(_ interval: Duration) {
         guard interval > .zero else { return }
         let heartbeat = Heartbeat(interval: interval, now: .now)
         self.heartbeat = heartbeat
-        if options.socket.userTimeout == nil { stream.setUserTimeout(interval * 2) }
         scheduleTick(heartbeat.period)
     }
 
@@ -315,13 +336,24 @@ public actor AMQPConnection {
         }
     }
 
+    /// Looks for signs of life while reading is paused for a slow consumer.
+    ///
+    /// The slow consumer must not end the connection, and the connection must not outlive its server for the consumer's
+    /// sake. What arrives is a sign of life before it is read, also what a server's kernel had left when it froze. When
+    /// nothing does, the kernel here may be full: some is read ahead, for as long as there is room for it; from then on
+    /// nothing can be known, and the server is trusted.
+    private func listen(_ heartbeat: inout Heartbeat, now: ContinuousClock.Instant) {
+        guard !heartbeat.looked(arrived: stream.arrivedOctets, now: now), !stream.readAhead() else { return }
+        heartbeat.received(now: now)
+    }
+
     private func tick() {
         guard !hasEnded, var heartbeat else { return }
         let now = ContinuousClock.now
         if hasSent { heartbeat.sent(now: now) }
         hasSent = false
-        // A server cannot be heard while reading is paused for a slow consumer.
-        if pausedInboxes > 0 { heartbeat.received(now: now) }
+        if pausedInboxes > 0 { listen(&heartbeat, now: now) }
+        guard !hasEnded else { return }
         let action = heartbeat.tick(now: now)
         self.heartbeat = heartbeat
         switch action {

@@ -11,6 +11,8 @@ package struct Heartbeat: Sendable {
     package let interval: Duration
     private var lastReceived: ContinuousClock.Instant
     private var lastSent: ContinuousClock.Instant
+    /// Octets that had arrived at the last look, read or not.
+    private var arrived = 0
 
     package init(interval: Duration, now: ContinuousClock.Instant) {
         self.interval = interval
@@ -22,6 +24,16 @@ package struct Heartbeat: Sendable {
     package var period: Duration { interval / 2 }
 
     package mutating func received(now: ContinuousClock.Instant) { lastReceived = now }
+    /// Notes what has arrived in all while reading is paused; more than before is a sign of life.
+    ///
+    /// - Returns: Whether there was one. If not, room must be made, as the server may have something to say and nowhere to
+    ///   send it.
+    package mutating func looked(arrived octets: Int, now: ContinuousClock.Instant) -> Bool {
+        guard octets > arrived else { return false }
+        (arrived, lastReceived) = (octets, now)
+        return true
+    }
+
     package mutating func sent(now: ContinuousClock.Instant) { lastSent = now }
 
     package mutating func tick(now: ContinuousClock.Instant) -> Action {

@@ -63,13 +63,13 @@ extension RecoveringConnection {
                 return registry.machine.epoch
             }
             physical.epoch = epoch
-            connection.onBlocked { [weak self] reason in
+            connection.observeBlocking { [weak self] reason in
                 self?.change { $0.machine.blocked(reason, epoch: epoch) }
             }
             if let reason = connection.currentBlockedReason {
                 change { $0.machine.blocked(reason, epoch: epoch) }
             }
-            connection.onClose { [weak self, weak connection] error in
+            connection.observeEnd { [weak self, weak connection] error in
                 guard let self else { return }
                 change { $0.machine.lost(error, epoch: epoch, now: .now) }
                 if let connection { gate.shut(connection, because: error) }
@@ -188,13 +188,13 @@ extension RecoveringConnection {
             return consumer.gate.close(error)
         }
         do throws(AMQPError) {
-            let started = try await consumer.start(on: channel, queue: queue)
+            let started = try await consumer.start.perform(queue, tag: consumer.tag, on: channel)
             let isWanted = change { registry in
                 registry.machine.consumed(id, instance: channel.instance, now: .now)
                 return registry.consumers[id] != nil
             }
             // Cancelled meanwhile, it must not go on with nobody to take from it.
-            guard isWanted, consumer.replace(with: started) else { return try await started.cancel() }
+            guard isWanted, consumer.replace(with: started) else { return await consumer.start.discard(started) }
             observe(started, of: consumer)
         } catch {
             if channel.closeReason != nil {

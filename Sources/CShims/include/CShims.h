@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
@@ -80,9 +81,16 @@ static inline void celeriac_keep_freed_memory(size_t octets) {
     free(block);
 }
 
-/// Milliseconds that written data may stay unacknowledged before the kernel gives the connection up.
+/// Milliseconds that written data may stay unacknowledged, or find the peer's window closed, before the kernel gives the
+/// connection up; zero for the system's own bound.
 static inline int celeriac_set_user_timeout(int descriptor, unsigned int milliseconds) {
     return setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof milliseconds);
+}
+
+/// Octets that have arrived at a socket and were not read.
+static inline int celeriac_unread_octets(int descriptor) {
+    int octets = 0;
+    return ioctl(descriptor, FIONREAD, &octets) == 0 ? octets : 0;
 }
 
 /// The pending error of a socket, as after a non-blocking connect; -1 with errno when it cannot be read.
