@@ -117,19 +117,21 @@ enum StreamFeatures {
         #expect(try arguments.fields()["x-max-age"] == "3600s")
         let stream = try await lab.durableQueue(arguments)
         let body = [UInt8](repeating: 1, count: 10_000)
-        // Segments end between chunks, and a chunk is what arrives together.
-        for _ in 0..<100 { try await lab.channel.publish(AMQPMessage(routingKey: stream, body: body)) }
-        try await eventually("the oldest segments are gone") {
+        var published: UInt64 = 0
+        try await eventually(within: .seconds(40), "the oldest segments are gone") {
+            // Segments end between chunks, and a chunk is what arrives together. Another end makes the broker look.
+            for _ in 0..<20 { try await lab.channel.publish(AMQPMessage(routingKey: stream, body: body)) }
+            published += 20
             let channel = try await lab.openChannel()
             let consumer = try await channel.consume(
                 stream,
                 prefetch: 1,
                 arguments: ConsumerArguments(streamOffset: .first)
             )
-            let first = try await consumer.required().properties.streamOffset
+            let first = try #require(try await consumer.required().properties.streamOffset)
             await channel.close()
-            // The present segment stays, whatever its size.
-            return (40...99).contains(try #require(first))
+            #expect(first < published)
+            return first > 0
         }
     }
 
