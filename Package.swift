@@ -117,7 +117,7 @@ let package = Package(
         suite("AMQPTests", ["AMQP"]),
         suite("CeleriacAMQPTests", ["AMQP", "CeleriacAMQP", "CeleriacCore", "TestSupport"]),
         suite("AMQPIntegrationTests", ["AMQP", "FaultProxySupport", "TLSSupport", "Transport"]),
-        suite("AMQPConformanceTests", ["AMQP", "TLSSupport", "TestSupport", "Transport"]),
+        suite("AMQPConformanceTests", ["AMQP", "FaultProxySupport", "TLSSupport", "TestSupport", "Transport"]),
         program("fleet", at: "Tests/Fixtures/fleet"),
         .target(
             name: "FleetSupport",

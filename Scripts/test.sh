@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds and runs every test beside private servers; ends with the summary and the exit status of `swift test`.
+# Builds and runs every test beside private servers; ends with the summary and the exit status of `swift test`. Since
+# all the servers are there, a suite or a test that is skipped is a failure, too: nobody would notice that it never runs.
 #
 #   SWIFT             the swift command
 #   SWIFT_TEST_FLAGS  more arguments for `swift test`, such as --filter AMQPTests
@@ -17,4 +18,23 @@ export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=${TEST_WIDTH:-8}
 
 "$swift" build --build-tests
 read -ra flags <<<"${SWIFT_TEST_FLAGS:-}"
-exec "$scripts/with-servers.sh" "$swift" test --skip-build "${flags[@]}"
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+"$scripts/with-servers.sh" "$swift" test --skip-build "${flags[@]}" > >(tee "$log") 2>&1 &
+tests=$!
+trap 'kill -s TERM "$tests"' INT TERM HUP
+status=0
+wait "$tests" || status=$?
+# A signal ends the wait, not yet the tests.
+while kill -s 0 "$tests" 2>/dev/null; do
+    status=0
+    wait "$tests" || status=$?
+done
+wait
+
+if ((status == 0)) && skipped=$(grep -E '^. (Suite|Test) .* skipped' "$log"); then
+    printf '%s\n' "${0##*/}: skipped although all servers are there:" "$skipped" >&2
+    status=1
+fi
+exit "$status"

@@ -19,6 +19,34 @@ extension ByteStream {
         limits: Limits = Limits()
     ) async throws(TransportError) -> ByteStream {
         let attempt = ConnectAttempt(endpoint: endpoint, tls: tls, options: options, loop: loop, limits: limits)
+        return try await connect(attempt, to: endpoint, on: loop, timeout: timeout)
+    }
+
+    /// The same with another name service.
+    static func connect(
+        to endpoint: Endpoint,
+        on loop: EventLoop = .shared,
+        timeout: Duration,
+        options: SocketOptions,
+        lookUp: @escaping Resolver.LookUp
+    ) async throws(TransportError) -> ByteStream {
+        let attempt = ConnectAttempt(
+            endpoint: endpoint,
+            tls: nil,
+            options: options,
+            loop: loop,
+            limits: Limits(),
+            lookUp: lookUp
+        )
+        return try await connect(attempt, to: endpoint, on: loop, timeout: timeout)
+    }
+
+    private static func connect(
+        _ attempt: ConnectAttempt,
+        to endpoint: Endpoint,
+        on loop: EventLoop,
+        timeout: Duration
+    ) async throws(TransportError) -> ByteStream {
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 loop.execute { attempt.start(timeout: timeout) { continuation.resume(returning: $0) } }
@@ -39,6 +67,7 @@ private final class ConnectAttempt: @unchecked Sendable {
     private let options: SocketOptions
     private let loop: EventLoop
     private let limits: ByteStream.Limits
+    private let nameService: Resolver.LookUp
     private var context: TLSContext?
     private var addresses: [SocketAddress] = []
     private var race: ConnectRace<ContinuousClock.Instant>
@@ -56,8 +85,10 @@ private final class ConnectAttempt: @unchecked Sendable {
         tls: TLSConfiguration?,
         options: SocketOptions,
         loop: EventLoop,
-        limits: ByteStream.Limits
+        limits: ByteStream.Limits,
+        lookUp: @escaping Resolver.LookUp = { Resolver.lookUp($0, completion: $1) }
     ) {
+        nameService = lookUp
         self.endpoint = endpoint
         self.tls = tls
         self.options = options
@@ -93,7 +124,7 @@ private final class ConnectAttempt: @unchecked Sendable {
     }
 
     private func lookUp() {
-        Resolver.lookUp(endpoint) { [self] addresses in
+        nameService(endpoint) { [self] addresses in
             loop.execute { self.resolved(addresses) }
         }
     }

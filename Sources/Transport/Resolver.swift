@@ -35,6 +35,11 @@ struct SocketAddress: Sendable {
 }
 
 enum Resolver {
+    /// A way from an endpoint to its addresses; calls back once, on any thread.
+    typealias LookUp =
+        @Sendable (Endpoint, _ completion: @escaping @Sendable (Result<[SocketAddress], TransportError>) -> Void) ->
+        Void
+
     /// Looks an endpoint up without blocking the caller: name service runs on a thread of its own.
     static func lookUp(
         _ endpoint: Endpoint,

@@ -1,3 +1,4 @@
+import FaultProxySupport
 import TestSupport
 import Testing
 
@@ -134,12 +135,22 @@ enum ChannelFeatures {
     }
 
     static func overlapping(_ lab: Lab) async throws {
-        let queues = try await withThrowingTaskGroup(of: String.self) { group in
-            for _ in 0..<50 { group.addTask { try await lab.queue() } }
-            var names: Set<String> = []
-            for try await name in group { names.insert(name) }
-            return names
+        try await Wire.withProxy(to: lab.uri) { proxy, uri in
+            let channel = try await lab.connect(to: uri).openChannel()
+            // No answer passes before the last question has: calls one by one would wait for ever.
+            let release = FaultPoint.method(.queueDeclare, .toServer, .after, occurrence: 50)
+            proxy.apply(.stopReading, to: [.fromServer])
+            let released = proxy.arm(.pass, to: [.fromServer], at: release)
+            let queues = try await withThrowingTaskGroup(of: String.self) { group in
+                for _ in 0..<50 {
+                    group.addTask { try await channel.declareQueue(durable: false, exclusive: true).name }
+                }
+                var names: Set<String> = []
+                for try await name in group { names.insert(name) }
+                return names
+            }
+            #expect(queues.count == 50)
+            #expect(!proxy.isArmed(released))
         }
-        #expect(queues.count == 50)
     }
 }

@@ -1,3 +1,4 @@
+import FaultProxySupport
 import Synchronization
 import TestSupport
 import Testing
@@ -6,7 +7,11 @@ import Testing
 
 enum ConnectionFeatures {
     static let all = [
-        Feature("Protocol header", "another server is named, ours is understood", protocolHeader),
+        Feature(
+            "Protocol header",
+            "a broker that wants another one says which, and the error names it",
+            protocolHeader
+        ),
         Feature("Handshake and tuning", "the lower limit of both sides holds for channels and frames", tuning),
         Feature("AMQP URI", "escapes and options are understood, the password is never shown", uri),
         Feature("Refused login", "a wrong password ends in 403, with advice", refusedLogin),
@@ -20,7 +25,11 @@ enum ConnectionFeatures {
         ),
         Feature("Client properties", "the broker lists name, product, version, platform", need: .control, properties),
         Feature("Server properties", "product, version and capabilities can be read", serverProperties),
-        Feature("Heartbeats", "a silent connection stays open for several intervals", heartbeats),
+        Feature(
+            "Heartbeats",
+            "an idle and a busy connection stay open for thirty intervals: ten minutes, at the default of 20 seconds",
+            heartbeats
+        ),
         Feature(
             "Blocked connections",
             "a broker short of memory holds publishers back, tells why, and goes on",
@@ -32,7 +41,7 @@ enum ConnectionFeatures {
         Feature("Tracing", "the firehose tells what is published and delivered", need: .control, firehose),
         Feature(
             "AMQP 1.0",
-            "a server that speaks only this is named",
+            "the broker is asked for 0-9-1, and a server that answers with this one is named",
             .notSupported("another protocol under the same name"),
             newerProtocol
         ),
@@ -40,13 +49,29 @@ enum ConnectionFeatures {
 
     static func protocolHeader(_ lab: Lab) async throws {
         #expect(lab.connection.closeReason == nil)
-        let answer: [UInt8] = Array("AMQP".utf8) + [0, 0, 8, 0]
-        #expect(answer.withUnsafeBytes { FrameDecoder.foreignProtocol($0) } == "AMQP 0-8")
+        let answer = try await Wire.answer(of: lab.uri, to: Array("AMQP".utf8) + [0, 1, 9, 9])
+        #expect(answer == FrameEncoder.protocolHeader)
+        #expect(answer.withUnsafeBytes { FrameDecoder.foreignProtocol($0) } == "AMQP 0-9-1")
+        // The same seen by the library, whose own header arrives damaged.
+        try await Wire.withProxy(to: lab.uri) { proxy, uri in
+            proxy.greetNewLinks(with: .corrupt(octets: 1, amongNext: 8), to: [.toServer])
+            let error = await failure { _ = try await lab.connect(to: uri) }
+            #expect(error?.code == .foreignProtocol)
+            #expect(error?.message.contains("speaks AMQP 0-9-1") == true)
+        }
     }
 
     static func newerProtocol(_ lab: Lab) async throws {
-        let answer: [UInt8] = Array("AMQP".utf8) + [0, 1, 0, 0]
-        #expect(answer.withUnsafeBytes { FrameDecoder.foreignProtocol($0) } == "AMQP 1-0")
+        try await Wire.withProxy(to: lab.uri) { proxy, uri in
+            _ = try await lab.connect(to: uri)
+            #expect(proxy.recordings[0].toServer.starts(with: Array("AMQP".utf8) + [0, 0, 9, 1]))
+        }
+        // No broker here speaks nothing else, so these are the answers that one would give.
+        for (version, name) in [([0, 1, 0, 0], "AMQP 1-0"), ([3, 1, 0, 0], "AMQP 1.0 with SASL")] as [([UInt8], String)]
+        {
+            let answer = Array("AMQP".utf8) + version
+            #expect(answer.withUnsafeBytes { FrameDecoder.foreignProtocol($0) } == name)
+        }
     }
 
     static func tuning(_ lab: Lab) async throws {
@@ -158,45 +183,65 @@ enum ConnectionFeatures {
         try await control("delete_user", user)
     }
 
+    /// What both sides say that they have.
+    private static let capabilities = [
+        "publisher_confirms", "exchange_exchange_bindings", "basic.nack", "consumer_cancel_notify",
+        "connection.blocked", "consumer_priorities", "authentication_failure_close", "per_consumer_qos",
+        "direct_reply_to",
+    ]
+
     static func properties(_ lab: Lab) async throws {
         let name = lab.unique("name")
         _ = try await lab.connect { $0.name = name }
         let list = try await Control.shared()("list_connections", "client_properties")
         let line = try #require(list.split(separator: "\n").first { $0.contains(name) })
-        for word in ["celeriac", "0.1.0", "Swift", "connection_name", "consumer_cancel_notify"] {
+        for word in ["celeriac", "0.1.0", "Swift", "connection_name"] {
             #expect(line.contains(word), "\(line)")
+        }
+        for capability in capabilities {
+            #expect(line.contains("{\"\(capability)\",true}"), "\(line)")
         }
     }
 
     static func serverProperties(_ lab: Lab) async throws {
         #expect(lab.connection.serverProperties["product"] == "RabbitMQ")
         #expect(lab.connection.serverProperties["version"]?.string?.isEmpty == false)
-        for capability in [
-            "publisher_confirms", "exchange_exchange_bindings", "basic.nack", "consumer_cancel_notify",
-            "connection.blocked", "consumer_priorities", "authentication_failure_close", "per_consumer_qos",
-            "direct_reply_to",
-        ] {
+        for capability in capabilities {
             #expect(lab.connection.supports(capability), "\(capability)")
         }
         #expect(!lab.connection.supports("telepathy"))
     }
 
     static func heartbeats(_ lab: Lab) async throws {
-        let connection = try await lab.connect { $0.heartbeat = .seconds(1) }
-        let channel = try await connection.openChannel()
-        let dead = try await channel.declareQueue(durable: false, exclusive: true).name
-        let waiting = try await channel.declareQueue(
-            durable: false,
-            exclusive: true,
-            arguments: QueueArguments(
-                messageTTL: .seconds(3),
-                deadLetterExchange: "",
-                deadLetterRoutingKey: dead
-            )
-        ).name
-        try await channel.publish(.text("late", waiting))
-        #expect(try await channel.consume(dead).required().text == "late")
-        #expect(connection.closeReason == nil)
+        try await Wire.withProxy(to: lab.uri) { idleProxy, idleURI in
+            try await Wire.withProxy(to: lab.uri) { busyProxy, busyURI in
+                let idle = try await lab.connect(to: idleURI) { $0.heartbeat = .seconds(1) }
+                let busy = try await lab.connect(to: busyURI) { $0.heartbeat = .seconds(1) }
+                let (silent, channel) = (try await idle.openChannel(), try await busy.openChannel())
+                let queue = try await channel.declareQueue(durable: false, exclusive: true).name
+                let consumer = try await channel.consume(queue, noAck: true)
+                // The broker is the clock: it has an interval of its own after each of which it sends.
+                while heartbeats(idleProxy.recordings[0].fromServer) < 60
+                    || heartbeats(idleProxy.recordings[0].toServer) < 60
+                {
+                    for _ in 0..<10 {
+                        try await channel.publish(.text("busy", queue))
+                        #expect(try await consumer.required().text == "busy")
+                    }
+                    // Often enough that no side ever needs a heartbeat.
+                    try await Task.sleep(for: .milliseconds(100))
+                    #expect(idle.closeReason == nil && busy.closeReason == nil)
+                }
+                // Both directions of both still work.
+                try await silent.setPrefetch(1)
+                try await channel.setPrefetch(1)
+                #expect(heartbeats(busyProxy.recordings[0].toServer) == 0)
+            }
+        }
+    }
+
+    private static func heartbeats(_ octets: [UInt8]) -> Int {
+        (try? Wire.frames(octets))?.count { $0.type == .heartbeat } ?? 0
     }
 
     static func blocked(_ lab: Lab) async throws {

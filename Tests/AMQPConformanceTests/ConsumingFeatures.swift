@@ -35,8 +35,16 @@ enum ConsumingFeatures {
     static func push(_ lab: Lab) async throws {
         let queue = try await lab.queue()
         for result in await lab.channel.publish((0..<100).map { .text("\($0)", queue) }) { try result.get() }
-        let consumer = try await lab.channel.consume(queue, prefetch: 10)
-        #expect(try await consumer.texts(100) == (0..<100).map { "\($0)" })
+        let channel = try await lab.openChannel()
+        let consumer = try await channel.consume(queue, prefetch: 10)
+        var loans: [AMQPDelivery] = []
+        for _ in 0..<10 { loans.append(try await consumer.required()) }
+        // Declarations are answered after whatever the channel had to send: nothing more, and the rest is not on loan.
+        #expect(try await channel.declareQueue(queue, passive: true).messageCount == 90)
+        #expect(consumer.takeAvailable().isEmpty)
+        for loan in loans { try channel.acknowledge(loan.tag) }
+        let texts = try await loans.map(\.text) + consumer.texts(90)
+        #expect(texts == (0..<100).map { "\($0)" })
     }
 
     static func pull(_ lab: Lab) async throws {

@@ -19,8 +19,8 @@ enum ExchangeFeatures {
         Feature("Reserved names", "amq. names are refused with advice", reserved),
         Feature(
             "Delayed messages",
-            "are held back by the plugin's exchange; a broker without the plugin is told as such",
-            .partly("needs RabbitMQ's plugin, which nothing here relies on"),
+            "the exchange's argument is checked; a broker without the plugin is told as such",
+            .partly("needs RabbitMQ's plugin, which Debian's broker lacks: that messages are held back is not shown"),
             delayed
         ),
     ]

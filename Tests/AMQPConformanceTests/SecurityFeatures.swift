@@ -1,3 +1,4 @@
+import FaultProxySupport
 import TLSSupport
 import TestSupport
 import Testing
@@ -27,9 +28,19 @@ enum SecurityFeatures {
     }
 
     static func secrets(_ lab: Lab) async throws {
-        let connection = try await lab.connect()
-        try await connection.updateSecret(lab.uri.password, reason: "the old one expires")
-        try await roundTrip(connection)
+        try await Wire.withProxy(to: lab.uri) { proxy, uri in
+            let connection = try await lab.connect(to: uri)
+            try await connection.updateSecret(uri.password, reason: "the old one expires")
+            try await roundTrip(connection)
+            await connection.close()
+            let sent = try Wire.methods(proxy.recordings[0].toServer)
+            let update = AMQP.Method.ConnectionUpdateSecret(
+                secret: Array(uri.password.utf8),
+                reason: "the old one expires"
+            )
+            #expect(sent.contains(.connectionUpdateSecret(update)))
+            #expect(try Wire.methods(proxy.recordings[0].fromServer).contains(.connectionUpdateSecretOk))
+        }
     }
 
     static func tls(_ lab: Lab) async throws {
@@ -38,9 +49,26 @@ enum SecurityFeatures {
     }
 
     static func untrusted(_ lab: Lab) async throws {
-        var uri = try AMQPURI(try await TLSServers.server(.rabbitMQ).trustingURL)
-        uri.tls = TLSConfiguration()
-        #expect(await failure { _ = try await lab.connect(to: uri) } != nil)
+        try await Wire.withProxy(to: AMQPURI(try await TLSServers.server(.rabbitMQ).trustingURL)) { proxy, uri in
+            var distrusting = uri
+            distrusting.tls = TLSConfiguration()
+            let error = await failure { _ = try await lab.connect(to: distrusting) }
+            #expect(error?.code == .tlsFailed)
+            #expect(error?.tlsFailure == .unknownAuthority)
+            _ = try await lab.connect(to: uri)
+            let (untrusted, trusted) = (proxy.recordings[0].toServer, proxy.recordings[1].toServer)
+            #expect(Wire.records(untrusted).first?.type == 22)
+            #expect(!carriesData(untrusted))
+            #expect(carriesData(trusted))
+        }
+    }
+
+    /// Whether a client's TLS conversation has records that may be data of the protocol above.
+    ///
+    /// To an onlooker everything that TLS 1.3 encrypts looks like data, alerts and the end of the handshake, too. An
+    /// alert has 2 octets, its type 1 and its seal 16; AMQP's header alone has 8 instead of the 2.
+    private static func carriesData(_ octets: [UInt8]) -> Bool {
+        Wire.records(octets).contains { $0.type == 23 && $0.size > 2 + 1 + 16 }
     }
 
     static func external(_ lab: Lab) async throws {

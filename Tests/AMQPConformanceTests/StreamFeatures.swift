@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import AMQP
@@ -7,7 +8,11 @@ enum StreamFeatures {
         Feature("Reading a stream", "again and again, by several, with the number of each message", reading),
         Feature("Stream offsets", "a table of first, last, next, a number, a time and an interval", offsets),
         Feature("Rules of a stream's consumer", "prefetch and acknowledgements are demanded before sending", rules),
-        Feature("Retention of streams", "by age, size and segment", retention),
+        Feature(
+            "Retention of streams",
+            "by size: what is past it goes, a segment at a time; the age is sent",
+            retention
+        ),
         Feature(
             "Super streams",
             "partitions are queues behind a direct exchange, read by their names",
@@ -105,13 +110,27 @@ enum StreamFeatures {
     static func retention(_ lab: Lab) async throws {
         let arguments = QueueArguments(
             type: .stream,
-            maxLengthOctets: 1_000_000,
+            maxLengthOctets: 200_000,
             maxAge: .seconds(3600),
-            streamMaxSegmentOctets: 100_000
+            streamMaxSegmentOctets: 50_000
         )
         #expect(try arguments.fields()["x-max-age"] == "3600s")
         let stream = try await lab.durableQueue(arguments)
-        try await lab.publish("x", to: stream)
+        let body = [UInt8](repeating: 1, count: 10_000)
+        // Segments end between chunks, and a chunk is what arrives together.
+        for _ in 0..<100 { try await lab.channel.publish(AMQPMessage(routingKey: stream, body: body)) }
+        try await eventually("the oldest segments are gone") {
+            let channel = try await lab.openChannel()
+            let consumer = try await channel.consume(
+                stream,
+                prefetch: 1,
+                arguments: ConsumerArguments(streamOffset: .first)
+            )
+            let first = try await consumer.required().properties.streamOffset
+            await channel.close()
+            // The present segment stays, whatever its size.
+            return (40...99).contains(try #require(first))
+        }
     }
 
     static func partitions(_ lab: Lab) async throws {

@@ -71,15 +71,17 @@ private struct Example: CustomTestStringConvertible, Sendable {
         ),
         Example(
             "durability",
-            "found: durable queue, persistent message, messages: 1",
-            "found: durable queue, transient message, messages: 1",
-            "found: transient queue, persistent message, messages: 1"
+            "durable exchange, durable queue, persistent message: exchange found, queue found, messages: 1",
+            "durable exchange, durable queue, transient message: exchange found, queue found, messages: 1",
+            "durable exchange, transient queue, persistent message: exchange found, queue found, messages: 1",
+            "transient exchange, durable queue, persistent message: exchange found, queue found, messages: 1"
         ),
         Example(
             "ttl",
             #"expired: ["shorter limit on the queue"]"#,
             #"expired: ["shorter limit on the message"]"#,
             #"still there: ["no limit"]"#,
+            "in the queue: 2",
             "taken from the head: a minute",
             #"expired: ["1 ms, behind it"]"#
         ),
@@ -165,13 +167,14 @@ struct ExampleTests {
         }
         _ = try await ChildProcess("stop", script, ["kill", "rabbitmq", directory], directory: directory)
             .wait(within: .seconds(30))
-        let lines = try result.get().split(separator: "\n").suffix(4)
+        let lines = try result.get().split(separator: "\n").suffix(5)
         #expect(
             lines == [
                 "restarted",
-                "found: durable queue, persistent message, messages: 1",
-                "found: durable queue, transient message, messages: 0",
-                "gone: transient queue, persistent message",
+                "durable exchange, durable queue, persistent message: exchange found, queue found, messages: 1",
+                "durable exchange, durable queue, transient message: exchange found, queue found, messages: 0",
+                "durable exchange, transient queue, persistent message: exchange found, queue gone",
+                "transient exchange, durable queue, persistent message: exchange gone, queue found, messages: 1",
             ]
         )
     }

@@ -7,7 +7,14 @@ import Testing
 
 extension AMQPFaultTests {
     @Suite("Peers that fall silent") struct Silence {
-        @Test("A link that swallows everything is noticed while every thread of the pool is blocked")
+        private static let interval = Duration.seconds(2)
+        /// Two intervals of silence, half a one between two looks at the clock, and half a one for a busy machine.
+        ///
+        /// The only duration that these tests judge, because it is what heartbeats promise: the time from the last
+        /// octet to the end, taken when the end is told.
+        private static let patience = interval * 3
+
+        @Test("A link that swallows everything is noticed in time while every thread of the pool is blocked")
         func blackhole() async throws {
             try await withProxy(to: AMQPFaultTests.uri()) { proxy, uri in
                 try await notices(uri) { proxy.apply(.blackhole) }
@@ -15,7 +22,7 @@ extension AMQPFaultTests {
         }
 
         @Test(
-            "A frozen broker is noticed while every thread of the pool is blocked",
+            "A frozen broker is noticed in time while every thread of the pool is blocked",
             .enabled(if: PrivateRabbitMQ.script != nil, "set CELERIAC_SERVERS")
         )
         func frozen() async throws {
@@ -27,17 +34,17 @@ extension AMQPFaultTests {
         }
 
         private func notices(_ uri: AMQPURI, _ silence: @escaping @Sendable () -> Void) async throws {
-            try await withConnection(to: uri, { $0.heartbeat = .seconds(1) }) { connection in
+            try await withConnection(to: uri, { $0.heartbeat = Self.interval }) { connection in
                 let channel = try await connection.openChannel()
                 let queue = try await channel.declareQueue(exclusive: true).name
                 try await channel.publish(AMQPMessage(routingKey: queue, body: [1]))
-                let ended = Latch()
-                connection.onClose { _ in ended.open() }
-                let isInTime = await withBlockedPool {
+                let end = End(of: connection)
+                let silenced = await withBlockedPool {
                     silence()
-                    return ended.wait(seconds: 10)
+                    defer { end.wait() }
+                    return ContinuousClock.now
                 }
-                #expect(isInTime)
+                #expect(try end.instant() - silenced <= Self.patience)
                 #expect(connection.closeReason?.code == .heartbeatMissed)
             }
         }
@@ -48,35 +55,67 @@ extension AMQPFaultTests {
         )
         func deaf(_ direction: Direction) async throws {
             try await withProxy(to: AMQPFaultTests.uri()) { proxy, uri in
-                try await withConnection(to: uri, { $0.heartbeat = .seconds(1) }) { connection in
+                try await withConnection(to: uri, { $0.heartbeat = Self.interval }) { connection in
                     let channel = try await connection.openChannel()
                     let queue = try await channel.declareQueue(exclusive: true).name
                     try await channel.publish(AMQPMessage(routingKey: queue, body: [1]))
+                    let end = End(of: connection)
                     proxy.apply(.blackhole, to: [direction])
+                    let silenced = ContinuousClock.now
                     let error = await failure { try await channel.publish(AMQPMessage(routingKey: queue, body: [2])) }
                     #expect(error?.isOutcomeUnknown == true)
                     // Deaf itself it hears no heartbeat; heard by nobody, it is the server that hangs up.
                     let code = await connection.waitUntilClosed().code
                     #expect(code == (direction == .fromServer ? .heartbeatMissed : .connectionLost))
+                    #expect(error?.code == code)
+                    if direction == .fromServer { #expect(try end.instant() - silenced <= Self.patience) }
                 }
             }
         }
 
-        @Test("A window that never opens ends the connection, too")
-        func stopped() async throws {
+        @Test(
+            "A window that never opens ends the connection in time, whether or not the server is heard",
+            arguments: [Direction.allCases, [.toServer]]
+        )
+        func stopped(_ directions: [Direction]) async throws {
             try await withProxy(to: AMQPFaultTests.uri()) { proxy, uri in
-                try await withConnection(to: uri, { $0.heartbeat = .seconds(1) }) { connection in
+                try await withConnection(to: uri, { $0.heartbeat = Self.interval }) { connection in
                     let channel = try await connection.openChannel()
                     let queue = try await channel.declareQueue(exclusive: true).name
-                    proxy.apply(.stopReading)
+                    let end = End(of: connection)
+                    proxy.apply(.stopReading, to: directions)
+                    let silenced = ContinuousClock.now
                     let message = AMQPMessage(routingKey: queue, body: [UInt8](repeating: 1, count: 8 << 20))
                     let error = await failure { try await channel.publish(message) }
                     #expect(error?.isOutcomeUnknown == true)
-                    _ = await connection.waitUntilClosed()
+                    // Who is first depends on when the kernel began to probe: it, or the heartbeats.
+                    let code = await connection.waitUntilClosed().code
+                    #expect([.heartbeatMissed, .connectionLost].contains(code))
+                    // Not the publish's own deadline.
+                    #expect(error?.code == code)
+                    #expect(try end.instant() - silenced <= Self.patience)
                 }
             }
         }
     }
+}
+
+/// When a connection ended, taken on the spot.
+private struct End: Sendable {
+    private let latch = Latch()
+    private let taken = Shared<ContinuousClock.Instant?>(nil)
+
+    init(of connection: AMQPConnection) {
+        connection.onClose { [latch, taken] _ in
+            taken.value = .now
+            latch.open()
+        }
+    }
+
+    /// Blocks until then, for half a minute at most.
+    func wait() { _ = latch.wait(seconds: 30) }
+
+    func instant() throws -> ContinuousClock.Instant { try #require(taken.value, "the connection has not ended") }
 }
 
 /// Runs a closure on a thread of its own while tasks block every thread of Swift's pool.

@@ -262,11 +262,17 @@ import Testing
     @Test("A server that falls silent is given up after two heartbeat intervals")
     func heartbeatMissed() async throws {
         let broker = FakeBroker { peer in
-            peer.handshake(heartbeat: 1)
+            peer.handshake(heartbeat: 2)
             peer.drain()
         }
         let connection = try await AMQPConnection.connect(to: broker.uri)
+        let opened = ContinuousClock.now
+        let (ends, report) = AsyncStream<ContinuousClock.Instant>.makeStream()
+        connection.onClose { _ in report.yield(.now) }
         #expect(await connection.waitUntilClosed().code == .heartbeatMissed)
+        // Two intervals of silence, half a one between two looks at the clock, and half a one for a busy machine.
+        let end = try #require(await ends.first { _ in true })
+        #expect(end - opened <= .seconds(2) * 3)
     }
 
     @Test("A close that is never answered ends all the same")

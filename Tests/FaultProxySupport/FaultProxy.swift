@@ -138,6 +138,10 @@ public final class FaultProxy: Sendable {
     public var occurrences: [FaultOccurrence] { state.withLock { $0.occurrences } }
     /// Links that are open at the moment, by their numbers.
     public var openLinks: [Int] { state.withLock { $0.links.keys.sorted() } }
+    /// Octets that the links open at the moment have let through.
+    public func octets(_ direction: Direction) -> Int {
+        state.withLock { $0.links.values.reduce(0) { $0 + $1[direction].passed } }
+    }
     /// How many links there have been.
     public var linkCount: Int { state.withLock { $0.lastLink } }
     /// How many clients were reset at once, because they were to be or because there was no server.

@@ -45,6 +45,9 @@ try await withBroker { connection in
         try await channel.publish(
             AMQPMessage("1 ms, behind it", routingKey: mixed) { $0.timeToLive = .milliseconds(1) }
         )
+        // Long after its millisecond both are still there.
+        try await Task.sleep(for: .milliseconds(100))
+        print("in the queue: \(try await channel.declareQueue(mixed, passive: true).messageCount)")
         if let head = try await channel.get(mixed, noAck: true) { print("taken from the head: \(head.text)") }
         print("expired: \(try await dead.texts(1))")
     }

@@ -80,6 +80,7 @@ extension AMQPConnection {
                     "exchange_exchange_bindings": true,
                     "basic.nack": true,
                     "connection.blocked": true,
+                    "consumer_priorities": true,
                     "authentication_failure_close": true,
                     "per_consumer_qos": true,
                     "direct_reply_to": true,
