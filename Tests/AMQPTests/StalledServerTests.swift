@@ -144,11 +144,11 @@ import Testing
 }
 
 extension AMQPConnection {
-    /// What the kernel is asked for, in milliseconds: `TCP_USER_TIMEOUT`, which Swift does not import.
+    /// What the kernel is asked for, in milliseconds.
     fileprivate var userTimeout: UInt32 {
         var value: UInt32 = 0
         var size = socklen_t(MemoryLayout<UInt32>.size)
-        getsockopt(stream.descriptor, Int32(IPPROTO_TCP), 18, &value, &size)
+        getsockopt(stream.descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &value, &size)
         return value
     }
 }
