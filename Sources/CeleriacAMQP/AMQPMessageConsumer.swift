@@ -112,21 +112,26 @@ final class AMQPMessageConsumer: MessageConsumer {
         let isFirst = phase.withLock { phase in
             guard case .subscribed(let current) = phase, current === lost else { return false }
             // Ends with a subscription, a refusal, or `stop()`, which waits for it.
-            phase = .recovering(Task { await recover(from: lost) })
+            phase = .recovering(Task { await subscribeAgain(after: lost, because: error) })
             return true
         }
         guard isFirst else { return }
-        logger.warning(
+        logger.log(
+            level: Self.isToldOtherwise(error) ? .debug : .warning,
             "subscription lost; subscribing again",
             metadata: [("queues", names), ("error", error?.description ?? "ended")]
         )
     }
 
-    private func recover(from lost: Subscription) async {
+    /// Whether the connection is what was lost, of which its keeper tells once for all that it carried.
+    private static func isToldOtherwise(_ error: AMQPError?) -> Bool { error?.isLossOfConnection ?? false }
+
+    private func subscribeAgain(after lost: Subscription, because loss: AMQPError?) async {
         // With several queues, the others' consumers live on when the broker cancels one: their messages go back.
         await lost.stop()
         var generator = SystemRandomNumberGenerator()
         var attempt = 0
+        var isKnown = false
         while !Task.isCancelled {
             do throws(AMQPError) {
                 let subscription = try await subscribe(before: .now + .seconds(600))
@@ -135,9 +140,9 @@ final class AMQPMessageConsumer: MessageConsumer {
                     phase = .subscribed(subscription)
                     return true
                 }
-                if isWanted { logger.notice("consuming again", metadata: [("queues", names)]) }
-                if !isWanted { await subscription.stop() }
-                return
+                guard isWanted else { return await subscription.stop() }
+                let level = Self.isToldOtherwise(loss) && !isKnown ? LogLevel.debug : .notice
+                return logger.log(level: level, "consuming again", metadata: [("queues", names)])
             } catch {
                 if error.isPermanent(hasLoggedIn: false) || error.code == .closed {
                     return phase.withLock { phase in
@@ -145,7 +150,11 @@ final class AMQPMessageConsumer: MessageConsumer {
                     }
                 }
                 if error.code != .cancelled {
-                    logger.warning(
+                    // Once for each recovery, however long it takes; and the connection's own end is told already.
+                    let isNews = !isKnown && !Self.isToldOtherwise(error)
+                    isKnown = isKnown || isNews
+                    logger.log(
+                        level: isNews ? .warning : .debug,
                         "cannot subscribe; trying again",
                         metadata: [("queues", names), ("error", error.description)]
                     )

@@ -20,6 +20,7 @@ extension CeleriacError {
             case .returned: .unroutable
             case .blocked: .blocked
             case .bodyTooLarge: .tooLarge
+            case .tooManyErrors: .internalError
             default: .unavailable
             }
         self.init(
@@ -37,6 +38,14 @@ extension AMQPError {
         switch code {
         case .accessRefused, .notFound, .preconditionFailed, .resourceLocked: replyCode != nil
         case .bodyTooLarge: replyCode != nil
+        default: false
+        }
+    }
+
+    /// Whether it is the connection that ended.
+    var isLossOfConnection: Bool {
+        switch code {
+        case .connectionLost, .connectionClosed, .heartbeatMissed, .protocolViolation: true
         default: false
         }
     }

@@ -7,7 +7,12 @@ final class ConnectionKeeper: Sendable {
     private struct State {
         var kept: (connection: RecoveringConnection, logging: Task<Void, Never>)?
         var isClosed = false
+        /// Why, and until when, no other connection is begun.
+        var rest: (error: AMQPError, until: ContinuousClock.Instant)?
     }
+
+    /// How long it gives up after too many errors: a worker ends by then, and a program that only publishes tries anew.
+    private static let rest = Duration.seconds(60)
 
     private let uris: [AMQPURI]
     private let options: RecoveringConnection.Options
@@ -57,18 +62,28 @@ final class ConnectionKeeper: Sendable {
     }
 
     private func start() throws(AMQPError) -> RecoveringConnection {
-        let connection: RecoveringConnection? = state.withLock { state in
-            guard !state.isClosed else { return nil }
+        let result: Result<RecoveringConnection, AMQPError> = state.withLock { state in
+            guard !state.isClosed else {
+                return .failure(AMQPError(.closed, "the broker was closed by this process"))
+            }
+            if let kept = state.kept {
+                guard kept.connection.isClosed else { return .success(kept.connection) }
+                if state.rest == nil, case .closed(let error) = kept.connection.state, error.code == .tooManyErrors {
+                    state.rest = (error, .now + Self.rest)
+                }
+            }
+            if let rest = state.rest {
+                guard rest.until <= .now else { return .failure(rest.error) }
+                state.rest = nil
+            }
             // After a refusal the next caller tries once more all the same: the cause may have been mended.
-            if let kept = state.kept, !kept.connection.isClosed { return kept.connection }
             let connection = RecoveringConnection.connecting(to: uris, options: options)
             // Ends with its connection, as `close` has it do and waits for.
             let logging = Task { [logger] in await Self.log(connection.states, to: logger) }
             state.kept = (connection, logging)
-            return connection
+            return .success(connection)
         }
-        guard let connection else { throw AMQPError(.closed, "the broker was closed by this process") }
-        return connection
+        return try result.get()
     }
 
     private static func log(_ states: ConnectionStates, to logger: TaskLogger) async {
@@ -76,7 +91,9 @@ final class ConnectionKeeper: Sendable {
         var hasBeenOpen = false
         for await state in states {
             switch state {
-            case .open: (isKnown, hasBeenOpen) = (false, true)
+            case .open:
+                if isKnown { logger.notice(hasBeenOpen ? "connected to the broker again" : "connected to the broker") }
+                (isKnown, hasBeenOpen) = (false, true)
             // Once for each outage.
             case .recovering(_, let error, _) where !isKnown:
                 isKnown = true

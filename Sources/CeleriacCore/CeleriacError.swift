@@ -7,7 +7,7 @@ public struct CeleriacError: Error, Sendable, CustomStringConvertible {
         private enum Raw: String {
             case connectionLost, timedOut, unroutable, refused, blocked, tooLarge, accessDenied, notFound
             case preconditionFailed, closed, cancelled, alreadyQueued, invalidPayload, undecodable, unavailable
-            case configuration, unsupported, lockLost
+            case configuration, unsupported, lockLost, internalError
         }
         private let raw: Raw
 
@@ -47,6 +47,9 @@ public struct CeleriacError: Error, Sendable, CustomStringConvertible {
         public static let unsupported = Code(raw: .unsupported)
         /// A lock could not be kept while it was needed; see ``SharedLock``.
         public static let lockLost = Code(raw: .lockLost)
+        /// The server ended one connection after the other for errors in what it was sent: a defect, of this library or
+        /// of the server, that trying again does not mend.
+        public static let internalError = Code(raw: .internalError)
 
         /// The code's name.
         public var description: String { raw.rawValue }

@@ -36,7 +36,7 @@ struct ConformanceTests {
         try await Lab.run(feature.clause)
     }
 
-    @Suite(.serialized, .enabled(if: Control.isAvailable, "run Scripts/with-servers.sh"))
+    @Suite(.serialized, .enabled(if: Control.isAvailable, "run Scripts/with-servers.sh"), OwnBrokerTrait())
     struct WithOwnBroker {
         @Test("Does it with a broker of its own", .timeLimit(.minutes(10)), arguments: Area.features(.ownBroker))
         func feature(_ feature: Feature) async throws {

@@ -14,6 +14,11 @@ enum ConnectionFeatures {
         ),
         Feature("Handshake and tuning", "the lower limit of both sides holds for channels and frames", tuning),
         Feature("AMQP URI", "escapes and options are understood, the password is never shown", uri),
+        Feature(
+            "Addresses",
+            "a name is looked up, one that nobody answers at ends at its time-out, one that refuses at once",
+            addresses
+        ),
         Feature("Refused login", "a wrong password ends in 403, with advice", refusedLogin),
         Feature("Virtual hosts", "the same queue name in two hosts holds different messages", need: .control, hosts),
         Feature("Missing virtual host", "ends in a code of its own", missingHost),
@@ -98,6 +103,22 @@ enum ConnectionFeatures {
         #expect(await failure { _ = try await connection.openChannel() }?.code == .channelLimit)
         #expect(try AMQPURI("amqp://localhost").virtualHost == "/")
         #expect(throws: AMQPError.self) { _ = try AMQPURI("amqp://localhost/%zz") }
+    }
+
+    static func addresses(_ lab: Lab) async throws {
+        let relay = try lab.relay()
+        defer { relay.stop() }
+        var uri = lab.uri(over: relay)
+        uri.host = "localhost"
+        // The relay listens at one of the name's addresses, however many there are.
+        let connection = try await lab.connect(to: uri)
+        #expect(connection.peer.hasSuffix(":\(relay.port)"))
+        _ = try await connection.openChannel()
+        relay.setArrivals(.ignore)
+        let late = await failure { _ = try await lab.connect(to: uri) { $0.connectTimeout = .milliseconds(200) } }
+        #expect(late?.code == .timedOut)
+        relay.setArrivals(.refuse)
+        #expect(await failure { _ = try await lab.connect(to: uri) }?.code == .unreachable)
     }
 
     static func refusedLogin(_ lab: Lab) async throws {

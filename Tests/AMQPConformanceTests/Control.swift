@@ -12,7 +12,7 @@ struct Control: Sendable {
     /// Where the broker keeps its state.
     let directory: String
 
-    private static func variable(_ name: String) -> String? { ProcessInfo.processInfo.environment[name] }
+    fileprivate static func variable(_ name: String) -> String? { ProcessInfo.processInfo.environment[name] }
 
     static var isAvailable: Bool {
         variable("CELERIAC_SERVERS_DIR") != nil && variable("CELERIAC_SERVERS") != nil
@@ -32,23 +32,11 @@ struct Control: Sendable {
         )
     }
 
-    /// Starts a broker for one test, and clears it away afterwards.
+    /// Gives a test the broker that those of its suite may restart and make suffer, one after the other.
     static func withOwnBroker(_ body: (_ uri: AMQPURI, _ broker: OwnBroker) async throws -> Void) async throws {
-        try await ServerTurn.take { try await start(body) }
-    }
-
-    private static func start(_ body: (_ uri: AMQPURI, _ broker: OwnBroker) async throws -> Void) async throws {
-        let script = try #require(variable("CELERIAC_SERVERS"))
-        let directory = try #require(variable("CELERIAC_SERVERS_DIR")) + "/conformance-\(UUID().uuidString.prefix(8))"
-        let broker = OwnBroker(script: script, directory: directory)
-        do {
-            let url = try await broker.perform("start")
-            try await body(try AMQPURI(url), broker)
-        } catch {
-            try await broker.clear()
-            throw error
-        }
-        try await broker.clear()
+        let broker = try #require(OwnBroker.current)
+        // The last test may have left it stopped; one that runs is left as it is.
+        try await body(try AMQPURI(try await broker.perform("start")), broker)
     }
 
     fileprivate static func run(
@@ -96,5 +84,34 @@ struct OwnBroker: Sendable {
 
     fileprivate func clear() async throws {
         _ = try await Control.run(script, ["clear", directory])
+    }
+
+    /// Of the suite that runs.
+    @TaskLocal fileprivate static var current: OwnBroker?
+
+    /// Runs a closure with a broker for its tests, which is cleared away afterwards.
+    fileprivate static func provide(_ body: @concurrent @Sendable () async throws -> Void) async throws {
+        let script = try #require(Control.variable("CELERIAC_SERVERS"))
+        let directory = try #require(Control.variable("CELERIAC_SERVERS_DIR"))
+        let broker = OwnBroker(script: script, directory: "\(directory)/conformance-\(UUID().uuidString.prefix(8))")
+        do {
+            try await $current.withValue(broker) { try await body() }
+        } catch {
+            try await broker.clear()
+            throw error
+        }
+        try await broker.clear()
+    }
+}
+
+/// Gives the tests of a suite a broker of their own, together: most of the time of one that each had would go by
+/// starting it.
+struct OwnBrokerTrait: SuiteTrait, TestScoping {
+    @concurrent func provideScope(
+        for test: Test,
+        testCase: Test.Case?,
+        performing function: @concurrent @Sendable () async throws -> Void
+    ) async throws {
+        try await ServerTurn.take { try await OwnBroker.provide(function) }
     }
 }

@@ -1,3 +1,4 @@
+import FaultProxySupport
 import Synchronization
 import TestSupport
 import Testing
@@ -63,6 +64,17 @@ struct Lab: Sendable {
         let connection = try await AMQPConnection.connect(to: uri ?? self.uri, options: options)
         leftovers.state.withLock { $0.connections.append(connection) }
         return connection
+    }
+
+    /// A relay before the broker; to be stopped.
+    func relay() throws -> FaultProxy { try FaultProxy(upstream: UInt16(uri.port)) }
+
+    /// The broker's address over a relay.
+    func uri(over relay: FaultProxy) -> AMQPURI {
+        var uri = uri
+        uri.host = "127.0.0.1"
+        uri.port = Int(relay.port)
+        return uri
     }
 
     func openChannel() async throws -> AMQPChannel { try await connection.openChannel() }

@@ -1,3 +1,4 @@
+import FaultProxySupport
 import TestSupport
 import Testing
 
@@ -12,68 +13,95 @@ enum RecoveryFeatures {
             recovered
         ),
         Feature(
+            "Recovered consumers",
+            "keep their prefetch, the channel's too, their priority and their exclusiveness",
+            consumers
+        ),
+        Feature("Cancelled consumers", "of a recovering connection go on when their queue is back", cancelled),
+        Feature("Choice of what comes back", "what a filter leaves out stays away, the rest comes back", filter),
+        Feature(
+            "What the broker does not take back",
+            "is told, and then left out, tried again until it is taken, or the end, as decided",
+            failures
+        ),
+        Feature("First connection", "is tried again if so wanted, else each host once", first),
+        Feature("List of hosts", "the next one takes over from one that is gone", failover),
+        Feature("Connection states", "are told with reason and attempt, to each observer, up to the end", states),
+        Feature(
             "Publishing during an outage",
             "waits for the connection, and is confirmed by the new one",
             need: .ownBroker,
             outage
         ),
-        Feature("Cancelled consumers", "of a recovering connection go on when their queue is back", cancelled),
+        Feature(
+            "Bounds of waiting",
+            "publishes wait by number, by octets and by time; or fail at once, if so wanted",
+            bounds
+        ),
+        Feature(
+            "Refused calls",
+            "fail alone: the channel is opened again, its consumers go on, other publishes arrive",
+            refusedCalls
+        ),
+        Feature(
+            "Closing gracefully",
+            "waits for settlements and confirmations, and gives back what nobody took",
+            graceful
+        ),
     ]
 
-    private static func withConnection(
-        to uri: AMQPURI,
-        _ body: (RecoveringConnection) async throws -> Void
-    ) async throws {
-        var options = RecoveringConnection.Options()
-        options.reconnect.cap = .milliseconds(500)
-        options.duringOutage = .wait()
-        let connection = try await RecoveringConnection.connect(to: [uri], options: options)
-        do {
-            try await body(connection)
-        } catch {
-            await connection.close()
-            throw error
-        }
-        await connection.close()
-    }
+    // MARK: With a broker that restarts
 
     static func recovered(_ lab: Lab) async throws {
         try await Control.withOwnBroker { uri, broker in
-            try await withConnection(to: uri) { connection in
+            try await withConnection(to: [uri]) { connection in
                 let channel = try await connection.openChannel()
-                try await channel.declareExchange("news", type: .fanout, durable: false)
+                let news = lab.unique("news")
+                try await channel.declareExchange(news, type: .fanout, durable: false)
                 let queue = try await channel.declareQueue(durable: false, exclusive: true).name
-                try await channel.bindQueue(queue, to: "news", routingKey: "")
+                try await channel.bindQueue(queue, to: news, routingKey: "")
                 let consumer = try await channel.consume(queue, prefetch: 10)
-                try await channel.publish(.text("before", "", exchange: "news"))
+                try await channel.publish(.text("before", "", exchange: news))
                 let before = try #require(try await consumer.next())
                 #expect(before.text == "before")
                 try await broker.perform("restart")
-                try await channel.publish(.text("after", "", exchange: "news"), timeout: .seconds(60))
-                let after = try #require(try await consumer.next())
-                #expect(after.text == "after")
-                try channel.acknowledge(after.tag)
+                for number in 0..<20 {
+                    try await channel.publish(.text("\(number)", "", exchange: news), timeout: .seconds(60))
+                }
                 #expect(connection.currentName(ofQueue: queue) != queue)
+                var held: [AMQPDelivery] = []
+                try await eventually("the prefetch is used up") {
+                    held += consumer.takeAvailable()
+                    return held.count >= 10
+                }
+                // The rest is ready, and stays so until something is settled.
+                #expect(try await channel.declareQueue(queue, passive: true).messageCount == 10)
+                #expect(held.map(\.text) == (0..<10).map { "\($0)" })
+                try channel.acknowledge(held[0].tag)
+                #expect(try await consumer.next()?.text == "10")
             }
         }
     }
 
     static func outage(_ lab: Lab) async throws {
         try await Control.withOwnBroker { uri, broker in
-            try await withConnection(to: uri) { connection in
+            try await withConnection(to: [uri]) { connection in
                 let channel = try await connection.openChannel()
-                let queue = try await channel.declareQueue("durable").name
+                let queue = try await channel.declareQueue(lab.unique("outage")).name
                 try await broker.perform("stop")
                 async let published: Void = channel.publish(.text("patient", queue), timeout: .seconds(90))
                 try await broker.perform("start")
                 try await published
                 #expect(try await channel.get(queue, noAck: true)?.text == "patient")
+                try await channel.deleteQueue(queue)
             }
         }
     }
 
+    // MARK: Consumers
+
     static func cancelled(_ lab: Lab) async throws {
-        try await withConnection(to: lab.uri) { connection in
+        try await withConnection(to: [lab.uri]) { connection in
             let channel = try await connection.openChannel()
             let queue = try await channel.declareQueue(lab.unique("deleted"), durable: false, exclusive: true).name
             let consumer = try await channel.consume(queue)
@@ -86,6 +114,106 @@ enum RecoveryFeatures {
             }
             #expect(try await consumer.next()?.text == "again")
         }
+    }
+
+    static func consumers(_ lab: Lab) async throws {
+        let limited = try await lab.durableQueue()
+        let together = try await lab.durableQueue()
+        let preferred = try await lab.durableQueue()
+        try await withRelay(lab) { connection, relay in
+            let channel = try await connection.openChannel()
+            let ten = try await channel.consume(limited, prefetch: 10, exclusive: true)
+            let high = try await channel.consume(preferred, arguments: ConsumerArguments(priority: 5))
+            let low = try await lab.channel.consume(preferred)
+            let sharing = try await connection.openChannel()
+            try await sharing.setPrefetch(7, scope: .channel)
+            let pair = [
+                try await sharing.consume(together, prefetch: 0), try await sharing.consume(together, prefetch: 0),
+            ]
+            try await cut(relay, connection)
+            for (queue, count) in [(limited, 1), (together, 2), (preferred, 2)] {
+                try await eventually("the consumers of \(queue) are back") {
+                    try await lab.channel.declareQueue(queue, passive: true).consumerCount == count
+                }
+            }
+            for queue in [limited, together, preferred] {
+                for number in 0..<20 { try await lab.publish("\(number)", to: queue) }
+            }
+            // Nothing is settled, so nothing more may be out.
+            var held = 0
+            try await eventually("the consumer's prefetch is used up") {
+                held += ten.takeAvailable().count
+                return held >= 10
+            }
+            #expect(try await lab.count(limited) == 10)
+            held = 0
+            try await eventually("the channel's prefetch is used up") {
+                held += pair.reduce(0) { $0 + $1.takeAvailable().count }
+                return held >= 7
+            }
+            #expect(try await lab.count(together) == 13)
+            var texts: [String] = []
+            while texts.count < 20 { texts += [try #require(try await high.next()).text] }
+            #expect(texts == (0..<20).map { "\($0)" })
+            #expect(low.takeAvailable().isEmpty)
+            let other = try await lab.openChannel()
+            #expect(await failure { _ = try await other.consume(limited) }?.code == .accessRefused)
+        }
+    }
+
+    // MARK: Tools
+
+    static func withConnection(
+        to uris: [AMQPURI],
+        _ change: (inout RecoveringConnection.Options) -> Void = { _ in },
+        _ body: (RecoveringConnection) async throws -> Void
+    ) async throws {
+        var options = RecoveringConnection.Options()
+        options.reconnect.cap = .milliseconds(500)
+        options.closeTimeout = .seconds(2)
+        change(&options)
+        let connection = try await RecoveringConnection.connect(to: uris, options: options)
+        do {
+            try await body(connection)
+        } catch {
+            await connection.close()
+            throw error
+        }
+        await connection.close()
+    }
+
+    /// A connection over a relay, whose links the clause cuts.
+    static func withRelay(
+        _ lab: Lab,
+        _ change: (inout RecoveringConnection.Options) -> Void = { _ in },
+        _ body: (RecoveringConnection, FaultProxy) async throws -> Void
+    ) async throws {
+        let relay = try lab.relay()
+        defer { relay.stop() }
+        try await withConnection(to: [lab.uri(over: relay)], change) { try await body($0, relay) }
+    }
+
+    /// Cuts all links and waits until everything is back.
+    static func cut(_ relay: FaultProxy, _ connection: RecoveringConnection) async throws {
+        let lost = connection.live
+        relay.apply(.cut(.finish))
+        try await eventually("the connection is back") { connection.live != nil && connection.live !== lost }
+    }
+
+    /// Waits for a state, passing over others.
+    static func wait(
+        for connection: RecoveringConnection,
+        _ isAwaited: (RecoveringConnection.State) -> Bool
+    ) async {
+        for await state in connection.states where isAwaited(state) { return }
+        Issue.record("the connection is closed")
+    }
+
+    /// Cuts all links, and rejects the client when it comes again.
+    static func interrupt(_ relay: FaultProxy, _ connection: RecoveringConnection) async {
+        relay.setArrivals(.reset)
+        relay.apply(.cut(.finish))
+        await wait(for: connection) { if case .recovering = $0 { true } else { false } }
     }
 }
 

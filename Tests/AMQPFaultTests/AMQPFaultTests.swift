@@ -82,5 +82,10 @@ final class Shared<Value: Sendable>: Sendable {
 /// Tells how a long run fares, if that was asked for.
 func report(_ text: @autoclosure () -> String) {
     guard AMQPFaultTests.isReporting else { return }
-    FileHandle.standardError.write(Data("\(text())\n".utf8))
+    tell(text())
+}
+
+/// Tells how a long run has ended: what its figures are is part of the result.
+func tell(_ text: String) {
+    FileHandle.standardError.write(Data("\(text)\n".utf8))
 }

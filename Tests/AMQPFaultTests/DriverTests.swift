@@ -5,6 +5,17 @@ import FaultProxySupport
 import TestSupport
 import Testing
 
+/// What was logged, in order.
+private final class LogLines: LogSink {
+    private let lines = Shared<[String]>([])
+
+    var all: [String] { lines.value }
+
+    func log(level: LogLevel, message: String, metadata: [(String, String)], label: String) {
+        lines.change { $0.append("\(level): \(message)") }
+    }
+}
+
 extension AMQPFaultTests {
     @Suite("The framework's driver") struct Driver {
         /// Where a message can get lost: on its way in, on the way of its confirmation, on its way out, and on the way
@@ -13,6 +24,45 @@ extension AMQPFaultTests {
             (.basicPublish, .toServer, 20...60), (.basicAck, .fromServer, 1...4),
             (.basicDeliver, .fromServer, 20...60), (.basicAck, .toServer, 1...4),
         ]
+
+        private static let prefetch = 50
+        /// Publishes at once.
+        private static let lanes = 50
+
+        @Test("An outage is told once for each connection, and so is its end, however many attempts it takes")
+        func log() async throws {
+            try await withProxy(to: AMQPFaultTests.uri()) { proxy, uri in
+                let url = ServerURL("amqp://\(uri.user):\(uri.password)@\(uri.host):\(uri.port)/%2F")
+                let lines = LogLines()
+                let logger = TaskLogger(label: "faults", level: .info, sink: lines)
+                let broker = try AMQPBroker(url, clientName: "faults", logger: logger)
+                do {
+                    let queue = uniqueQueue()
+                    let consumer = try await broker.consume([queue], prefetch: 1)
+                    try await broker.publish(.text("before"), to: Route(to: queue))
+                    try await consumer.take().acknowledge()
+                    #expect(lines.all.isEmpty)
+                    let rejected = proxy.rejectedCount
+                    proxy.setArrivals(.reset)
+                    proxy.apply(.cut(.reset))
+                    // Two connections, the one that consumes and the one that publishes.
+                    try await eventually("both try again and again") { proxy.rejectedCount >= rejected + 8 }
+                    proxy.heal()
+                    try await broker.publish(.text("after"), to: Route(to: queue))
+                    try await consumer.take().acknowledge()
+                    let back = Array(repeating: "notice: connected to the broker again", count: 2)
+                    try await eventually("the end is told") { lines.all.count { $0 == back[0] } == 2 }
+                    #expect(
+                        lines.all.sorted()
+                            == back + Array(repeating: "warning: connection to the broker lost", count: 2)
+                    )
+                } catch {
+                    await broker.close(grace: .seconds(1))
+                    throw error
+                }
+                await broker.close(grace: .seconds(1))
+            }
+        }
 
         @Test("2,000 messages outlive a cut at every point of their way")
         func driver() async throws {
@@ -35,7 +85,7 @@ extension AMQPFaultTests {
             let last = Shared(0)
             let hasAllFaults = Shared(false)
             let total = 2000 * AMQPFaultTests.scale
-            let consumer = try await broker.consume([queue], prefetch: 50)
+            let consumer = try await broker.consume([queue], prefetch: Self.prefetch)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
                     var random = SeededGenerator(seed: 11)
@@ -50,7 +100,7 @@ extension AMQPFaultTests {
                     }
                     hasAllFaults.value = true
                 }
-                for _ in 0..<50 {
+                for _ in 0..<Self.lanes {
                     group.addTask {
                         while true {
                             let message = last.change { last in
@@ -77,11 +127,13 @@ extension AMQPFaultTests {
                 try await group.waitForAll()
             }
             await consumer.stop()
-            report(ledger.summary)
+            tell("driver: \(ledger.summary)")
             #expect(ledger.confirmedCount >= total)
             #expect(ledger.unconsumedCount == 0)
             #expect(ledger.strangers == [])
             #expect(ledger.unexplained == [], "\(ledger.summary)")
+            let limit = ledger.duplicateLimit(prefetch: Self.prefetch, lanes: Self.lanes)
+            #expect(ledger.duplicateCount <= limit, "\(ledger.summary)")
             #expect(proxy.occurrences.count == 12)
         }
     }

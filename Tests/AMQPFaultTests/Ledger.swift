@@ -94,6 +94,13 @@ final class Ledger: Sendable {
         }
     }
 
+    /// How many duplicates the faults so far can account for.
+    ///
+    /// - Parameters:
+    ///   - prefetch: What may be out on delivery at once, and come again.
+    ///   - lanes: Publishes at once, which may be made again.
+    func duplicateLimit(prefetch: Int, lanes: Int) -> Int { book.withLock { $0.faults } * (prefetch + lanes) }
+
     /// For the record of a test run.
     var summary: String {
         let (confirmed, unknown, faults) = book.withLock { ($0.confirmed, $0.unknown, $0.faults) }

@@ -12,6 +12,10 @@ struct LoadRun: Sendable {
     let total: Int
     let ledger = Ledger()
 
+    static let prefetch: UInt16 = 200
+    /// Publishes at once.
+    static let lanes = 100
+
     /// Connects, declares the queue, and closes both connections at the end.
     static func with(
         _ uris: [AMQPURI],
@@ -49,7 +53,7 @@ struct LoadRun: Sendable {
         let last = Shared(0)
         let producer = try await producing.openChannel()
         let channel = try await consuming.openChannel()
-        let consumer = try await channel.consume(queue, prefetch: 200)
+        let consumer = try await channel.consume(queue, prefetch: Self.prefetch)
         try await withThrowingTaskGroup(of: Void.self) { group in
             for _ in 0..<2 {
                 group.addTask { try await consume(consumer, channel) }
@@ -65,7 +69,7 @@ struct LoadRun: Sendable {
                         }
                         areFaultsOver.value = true
                     }
-                    for _ in 0..<100 {
+                    for _ in 0..<Self.lanes {
                         group.addTask {
                             while true {
                                 let message = last.change { last in
@@ -87,10 +91,12 @@ struct LoadRun: Sendable {
             }
             for try await _ in group {}
         }
-        report(ledger.summary)
+        tell("\(queue): \(ledger.summary)")
         #expect(ledger.confirmedCount >= total)
         #expect(ledger.strangers == [])
         #expect(ledger.unexplained == [], "\(ledger.summary)")
+        let limit = ledger.duplicateLimit(prefetch: Int(Self.prefetch), lanes: Self.lanes)
+        #expect(ledger.duplicateCount <= limit, "\(ledger.summary)")
     }
 
     private var account: String {

@@ -49,10 +49,14 @@ struct PrivateRabbitMQ: Sendable {
     func kill() async throws { _ = try await Self.run(["kill", "rabbitmq", directory], directory) }
     func start() async throws { _ = try await Self.run(["start", "rabbitmq", directory], directory) }
 
-    /// Runs `rabbitmqctl`.
-    func control(_ arguments: String...) async throws {
-        _ = try await Self.run(["control", "rabbitmq", directory] + arguments, directory)
+    /// Runs `rabbitmqctl` and returns what it prints.
+    @discardableResult
+    func control(_ arguments: String...) async throws -> String {
+        try await Self.run(["control", "rabbitmq", directory] + arguments, directory)
     }
+
+    /// Whether this is the node with a name that the cluster goes by.
+    func isNode(_ name: Substring) -> Bool { name.hasPrefix("celeriac-\(uri.port)@") }
 
     /// The server's process.
     func pid() async throws -> Int32 {

@@ -142,32 +142,6 @@ struct RecoveryTests {
         }
     }
 
-    @Test("What the filter excludes stays away; what the broker refuses is told and skipped")
-    func filter() async throws {
-        let kept = TestBroker.uniqueName("kept")
-        let dropped = TestBroker.uniqueName("dropped")
-        let changed = TestBroker.uniqueName("changed")
-        try await withRelay {
-            $0.shouldRestore = { $0 != .queue(AMQPQueue(dropped, isDurable: false, isExclusive: true)) }
-        } _: { connection, relay in
-            let channel = try await connection.openChannel()
-            for name in [kept, dropped] { _ = try await channel.declareQueue(name, durable: false, exclusive: true) }
-            try await channel.declareExchange(changed, type: "direct", durable: false)
-            try await TestBroker.withConnection { other in
-                let other = try await other.openChannel()
-                try await other.deleteExchange(changed)
-                try await other.declareExchange(changed, type: "fanout", durable: false)
-            }
-            await cut(relay, connection)
-            _ = try await channel.declareQueue(kept, passive: true)
-            #expect(await failure { _ = try await channel.declareQueue(dropped, passive: true) }?.code == .notFound)
-            let refused = connection.restoreFailures
-            #expect(refused.map(\.error.code) == [.preconditionFailed])
-            #expect(refused.first?.entity == .exchange(AMQPExchange(changed, isDurable: false)))
-            try await channel.deleteExchange(changed)
-        }
-    }
-
     @Test("Publishes wait out an outage, and arrive once")
     func outage() async throws {
         try await withRelay { connection, relay in
@@ -196,35 +170,6 @@ struct RecoveryTests {
             }
             #expect(try await channel.purgeQueue(queue) == 60)
             try await channel.deleteQueue(queue)
-        }
-    }
-
-    @Test("The wait for the next connection is bounded by count, by octets, by the deadline, or not wanted at all")
-    func bounds() async throws {
-        for policy in [
-            RecoveringConnection.OutagePolicy.wait(messages: 1), .wait(octets: 1), .fail,
-        ] {
-            try await withRelay {
-                $0.duringOutage = policy
-            } _: { connection, relay in
-                let channel = try await connection.openChannel()
-                relay.setArrivals(.reset)
-                relay.apply(.cut(.finish))
-                await wait(for: connection) { if case .recovering = $0 { true } else { false } }
-                let codes = await withTaskGroup(of: AMQPError.Code?.self) { group in
-                    for _ in 0..<2 {
-                        group.addTask {
-                            await failure { try await channel.publish(message("q"), timeout: .milliseconds(300)) }?.code
-                        }
-                    }
-                    return await group.reduce(into: Set<AMQPError.Code?>()) { $0.insert($1) }
-                }
-                #expect(codes == (policy == .fail ? [.recovering] : [.recovering, .timedOut]))
-                relay.setArrivals(.accept)
-                await wait(for: connection) { $0 == .open }
-                let error = await failure { try await channel.publish(message(TestBroker.uniqueName("none"))) }
-                #expect(error?.code == .returned)
-            }
         }
     }
 
@@ -257,49 +202,6 @@ struct RecoveryTests {
                 try channel.acknowledge(delivery.tag)
             }
             #expect(seen.count == count)
-            try await channel.deleteQueue(queue)
-        }
-    }
-
-    @Test("A refused call fails alone: the channel is back, its consumers go on, other publishes arrive")
-    func softErrors() async throws {
-        try await withRelay {
-            $0.whenLost = .republish
-        } _: { connection, _ in
-            let channel = try await connection.openChannel()
-            let queue = try await channel.declareQueue(TestBroker.uniqueName("soft"), arguments: ["x-expires": 60_000])
-                .name
-            let consumer = try await channel.consume(queue)
-            for _ in 0..<3 {
-                let missing = TestBroker.uniqueName("missing")
-                try await withThrowingTaskGroup(of: Void.self) { group in
-                    for _ in 0..<20 { group.addTask { try await channel.publish(message(queue)) } }
-                    group.addTask {
-                        let nowhere = AMQPMessage(exchange: missing, routingKey: "k", body: [1])
-                        let error = await failure { try await channel.publish(nowhere) }
-                        #expect(error?.code == .notFound)
-                        #expect(error?.isOutcomeUnknown == false)
-                    }
-                    group.addTask {
-                        let error = await failure { _ = try await channel.declareQueue(missing, passive: true) }
-                        #expect(error?.code == .notFound)
-                    }
-                    for _ in 0..<5 {
-                        group.addTask { _ = try await channel.declareQueue(queue, passive: true) }
-                    }
-                    try await group.waitForAll()
-                }
-                var settled = 0
-                while settled < 20, let delivery = try await consumer.next() {
-                    do throws(AMQPError) {
-                        try channel.acknowledge(delivery.tag)
-                        settled += 1
-                    } catch {
-                        #expect(error.code == .staleDelivery)
-                    }
-                }
-            }
-            #expect(connection.state == .open)
             try await channel.deleteQueue(queue)
         }
     }
@@ -349,61 +251,6 @@ struct RecoveryTests {
         }
     }
 
-    @Test("The next host of the list takes over, and the states tell so")
-    func failover() async throws {
-        let relays = try [TestBroker.relay(), TestBroker.relay()]
-        defer { for relay in relays { relay.stop() } }
-        let uris = try relays.map { try TestBroker.uri(over: $0) }
-        let connection = try await RecoveringConnection.connect(to: uris, options: options())
-        let states = Task {
-            var told: [String] = []
-            for await state in connection.states {
-                switch state {
-                case .connecting: told.append("connecting")
-                case .open: told.append("open")
-                case .blocked: told.append("blocked")
-                case .recovering: told.append("recovering")
-                case .closed(let error): told.append("closed \(error.code)")
-                }
-            }
-            return told
-        }
-        let channel = try await connection.openChannel()
-        let queue = try await channel.declareQueue(durable: false, exclusive: true).name
-        let used = relays[0].linkCount == 1 ? 0 : 1
-        #expect(relays[1 - used].linkCount == 0)
-        relays[used].setArrivals(.reset)
-        await cut(relays[used], connection)
-        #expect(relays[1 - used].linkCount == 1)
-        try await channel.publish(message(connection.currentName(ofQueue: queue)))
-        await connection.close()
-        var told = await states.value
-        #expect(told.first == "open" || told.first == "recovering")
-        if told.first == "open" { told.removeFirst() }
-        #expect(told.first == "recovering")
-        #expect(told.suffix(2) == ["open", "closed closed"])
-    }
-
-    @Test("The first connection is retried if so wanted, and each host tried once if not")
-    func initial() async throws {
-        let relay = try TestBroker.relay()
-        defer { relay.stop() }
-        relay.setArrivals(.refuse)
-        let once = await failure {
-            _ = try await RecoveringConnection.connect(to: [try TestBroker.uri(over: relay)], options: options())
-        }
-        #expect(once?.code == .unreachable)
-        let retrying = options { $0.reconnect.retriesFirstConnect = true }
-        let connecting = Task {
-            try await RecoveringConnection.connect(to: [try TestBroker.uri(over: relay)], options: retrying)
-        }
-        relay.setArrivals(.accept)
-        let connection = try await connecting.value
-        #expect(connection.state == .open)
-        await connection.close()
-        #expect(connection.isClosed)
-    }
-
     @Test("A wrong password is not tried again")
     func refused() async throws {
         var uri = try TestBroker.uri()
@@ -411,29 +258,5 @@ struct RecoveryTests {
         let retrying = options { $0.reconnect.retriesFirstConnect = true }
         let error = await failure { _ = try await RecoveringConnection.connect(to: [uri], options: retrying) }
         #expect(error?.code == .accessRefused)
-    }
-
-    @Test("Closing waits for settlements, gives back what nobody took, and ends the sequences")
-    func graceful() async throws {
-        let queue = TestBroker.uniqueName("graceful")
-        let connection = try await RecoveringConnection.connect(to: [TestBroker.uri()], options: options())
-        let channel = try await connection.openChannel()
-        _ = try await channel.declareQueue(queue, arguments: ["x-expires": 60_000])
-        for result in await channel.publish((0..<20).map { message(queue, "\($0)") }) { try result.get() }
-        let consumer = try await channel.consume(queue, prefetch: 10)
-        let first = try #require(try await consumer.next())
-        let closing = Task { await connection.close(within: .seconds(10)) }
-        while !connection.isClosed { await Task.yield() }
-        // Still open for what was taken.
-        try channel.acknowledge(first.tag)
-        await closing.value
-        #expect(try await consumer.next() == nil)
-        #expect(await failure { try await channel.publish(message(queue)) }?.code == .closed)
-        #expect(await failure { _ = try await connection.openChannel() }?.code == .closed)
-        try await TestBroker.withConnection { other in
-            let other = try await other.openChannel()
-            #expect(try await other.purgeQueue(queue) == 19)
-            try await other.deleteQueue(queue)
-        }
     }
 }

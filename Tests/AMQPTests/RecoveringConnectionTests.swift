@@ -4,7 +4,7 @@ import Testing
 
 /// What a recovering connection does with a server that misbehaves, told by scripted ones.
 @Suite("Recovering connection", .timeLimit(.minutes(1))) struct RecoveringConnectionTests {
-    private func options() -> RecoveringConnection.Options {
+    func options() -> RecoveringConnection.Options {
         var options = RecoveringConnection.Options()
         options.reconnect.cap = .milliseconds(50)
         options.closeTimeout = .zero
@@ -53,7 +53,7 @@ import Testing
         #expect(late == [connection.state])
     }
 
-    private static func startConsumer(_ peer: FakeBroker.Peer) {
+    static func startConsumer(_ peer: FakeBroker.Peer) {
         peer.expect("basic.qos")
         peer.send(.basicQosOk, on: 1)
         peer.expect("basic.consume")

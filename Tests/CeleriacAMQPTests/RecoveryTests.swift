@@ -170,6 +170,17 @@ struct RecoveryTests {
         }
     }
 
+    @Test("A broker that ends one connection after the other for errors ends the consumer, with an error that says so")
+    func endlessErrors() async throws {
+        try await withBroker { broker in
+            let consumer = try await broker.consume([uniqueQueue()], prefetch: 1)
+            for _ in 0..<6 { try await kill(broker.consuming.connection(before: .now + .seconds(20))) }
+            let error = await #expect(throws: CeleriacError.self) { _ = try await consumer.take() }
+            #expect(error?.code == .internalError)
+            #expect(error?.message.contains("nonsense") == true)
+        }
+    }
+
     @Test("Stopped consumers are not kept")
     func stoppedConsumers() async throws {
         try await withBroker { broker in

@@ -237,6 +237,7 @@ private let bothQueues = WorkerConfiguration(queues: ["celery", "paper"])
             (CeleriacError.Code.accessDenied, ExitCode.configuration), (.notFound, .configuration),
             (.configuration, .configuration), (.unavailable, .unavailable), (.timedOut, .unavailable),
             (.connectionLost, .unavailable), (.unroutable, .failure), (.alreadyQueued, .failure),
+            (.internalError, .defect),
         ]
     )
     func codes(_ code: CeleriacError.Code, _ exit: ExitCode) {

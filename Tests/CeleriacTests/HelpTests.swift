@@ -46,6 +46,7 @@ import Testing
                   2   wrong settings or credentials; trying again does not help
                   64  wrong usage of the command line
                   69  the broker or result backend cannot be reached
+                  70  a defect: the broker ended one connection after the other for errors
                   75  the task has not ended, or not in time
 
                 More on a command: shop <command> --help

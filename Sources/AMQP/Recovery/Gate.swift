@@ -44,6 +44,13 @@ final class Gate<Value: AnyObject & Sendable>: Sendable {
         }
     }
 
+    /// Why the gate is closed for good, if it is.
+    var closeReason: AMQPError? {
+        state.withLock { state in
+            if case .closed(let error, _) = state.phase { error } else { nil }
+        }
+    }
+
     /// - Returns: False if the gate is closed for good.
     @discardableResult
     func open(_ value: Value) -> Bool {

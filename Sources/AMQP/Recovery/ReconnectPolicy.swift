@@ -14,6 +14,11 @@ public struct ReconnectPolicy: Hashable, Sendable {
     public var maximumTime: Duration?
     /// Whether the first connection is tried for as long as later ones; else each host is tried once.
     public var retriesFirstConnect: Bool
+    /// How many times within a minute the broker may end an open connection for an error in what was sent to it.
+    ///
+    /// These have a reply code such as 503 or 541; going down (320) is none. Once more, and it is given up with
+    /// `.tooManyErrors`: connecting again mends no defect. Without a number, any.
+    public var maximumConnectionErrors: Int?
 
     /// A policy; the defaults try for ever once a connection has come about.
     public init(
@@ -21,13 +26,15 @@ public struct ReconnectPolicy: Hashable, Sendable {
         cap: Duration = .seconds(15),
         maximumAttempts: Int? = nil,
         maximumTime: Duration? = nil,
-        retriesFirstConnect: Bool = false
+        retriesFirstConnect: Bool = false,
+        maximumConnectionErrors: Int? = 5
     ) {
         self.base = base
         self.cap = cap
         self.maximumAttempts = maximumAttempts
         self.maximumTime = maximumTime
         self.retriesFirstConnect = retriesFirstConnect
+        self.maximumConnectionErrors = maximumConnectionErrors
     }
 
     /// The longest pause after a number of failed attempts, counted from zero.

@@ -134,9 +134,22 @@ public final class RecoveringChannel: Sendable {
         let started = try await repeating { [connection] channel throws(AMQPError) in
             try await start.perform(connection.currentName(ofQueue: queue), tag: tag, on: channel)
         }
-        let consumer = connection.change { registry in
+        return try await adopt(started, start, queue: queue, tag: tag, whenCancelled)
+    }
+
+    /// Has a consumer that was started on the present channel go on over recoveries.
+    ///
+    /// - Throws: ``AMQPError``: why the channel is closed, if it has been meanwhile; the consumer is cancelled then.
+    func adopt(
+        _ started: AMQPConsumer,
+        _ start: RecoveringConsumer.Start,
+        queue: String,
+        tag: String,
+        _ whenCancelled: CancelPolicy
+    ) async throws(AMQPError) -> RecoveringConsumer {
+        let adopted: RecoveringConsumer? = connection.change { registry in
             let consumer = RecoveringConsumer(self, registry.machine.newID(), queue, tag, start, started)
-            registry.machine.addConsumer(
+            let isInTime = registry.machine.addConsumer(
                 consumer.id,
                 channel: id,
                 instance: started.channel.instance,
@@ -144,11 +157,16 @@ public final class RecoveringChannel: Sendable {
                 tag: tag,
                 endsWhenCancelled: whenCancelled == .end
             )
+            guard isInTime else { return nil }
             registry.consumers[consumer.id] = consumer
             return consumer
         }
-        connection.observe(started, of: consumer)
-        return consumer
+        guard let adopted else {
+            await start.discard(started)
+            throw gate.closeReason ?? AMQPError(.closed, "the channel was closed while a consumer was being started")
+        }
+        connection.observe(started, of: adopted)
+        return adopted
     }
 
     private func newTag() -> String {
@@ -162,13 +180,15 @@ public final class RecoveringChannel: Sendable {
     ///
     /// - Throws: ``AMQPError``; what was fetched when the connection was lost is delivered again, unless `noAck`.
     public func get(_ queue: String, noAck: Bool = false) async throws(AMQPError) -> AMQPDelivery? {
-        let queue = connection.currentName(ofQueue: queue)
         // Without acknowledgement a message may be lost with the answer, which the caller should know.
         if noAck {
             let deadline = ContinuousClock.now + connection.options.connection.callTimeout
-            return try await gate.value(besides: nil, before: deadline).get(queue, noAck: true)
+            let channel = try await gate.value(besides: nil, before: deadline)
+            return try await channel.get(connection.currentName(ofQueue: queue), noAck: true)
         }
-        return try await repeating { channel throws(AMQPError) in try await channel.get(queue) }
+        return try await repeating { [connection] channel throws(AMQPError) in
+            try await channel.get(connection.currentName(ofQueue: queue))
+        }
     }
 
     // MARK: Calls
@@ -200,22 +220,23 @@ extension RecoveringChannel: AMQPTopology {
     /// - Throws: ``AMQPError``: `.notFound`, `.preconditionFailed`, `.resourceLocked`, `.accessRefused`; the channel is
     ///   opened again then, and what was refused is not recorded.
     public func perform(_ operation: TopologyOperation) async throws(AMQPError) -> TopologyAnswer {
-        let operation = connection.registry.withLock { registry in
-            let operation = registry.machine.topology.translated(operation)
-            registry.machine.willPerform(operation)
-            return operation
-        }
-        do throws(AMQPError) {
-            let (answer, instance) = try await repeating { channel throws(AMQPError) in
-                (try await channel.perform(operation), channel.instance)
+        try await repeating { [connection, id] channel throws(AMQPError) in
+            // With each channel anew: a queue that the server named may have another name after the wait.
+            let operation = connection.registry.withLock { registry in
+                let operation = registry.machine.topology.translated(operation)
+                registry.machine.willPerform(operation)
+                return operation
             }
-            connection.change { registry in
-                registry.machine.performed(operation, answer, channel: id, instance: instance)
+            do throws(AMQPError) {
+                let answer = try await channel.perform(operation)
+                connection.change {
+                    $0.machine.performed(operation, answer, channel: id, instance: channel.instance)
+                }
+                return answer
+            } catch {
+                connection.change { $0.machine.performed(operation, nil, channel: id, instance: nil) }
+                throw error
             }
-            return answer
-        } catch {
-            connection.change { $0.machine.performed(operation, nil, channel: id, instance: nil) }
-            throw error
         }
     }
 }

@@ -37,7 +37,8 @@ extension RecoveringConnection {
         public var restoreFailed: @Sendable (RestoreFailure) -> RestoreDecision = RestoreDecision.standard
         /// How often in a row a consumer is started again, or a channel opened, before it ends with the last error.
         ///
-        /// The default allows for the minute in which a broker may still take a dead connection for a living one.
+        /// The default allows for the minute in which a broker may still take a dead connection for a living one. One
+        /// whose start sees the broker end the whole connection for an error ends at the third time in a row.
         public var consumerAttempts = 15
         /// For closing gracefully, unless the call says otherwise.
         public var closeTimeout: Duration = .seconds(10)

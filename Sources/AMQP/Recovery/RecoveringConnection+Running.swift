@@ -188,13 +188,13 @@ extension RecoveringConnection {
             return consumer.gate.close(error)
         }
         do throws(AMQPError) {
-            let started = try await consumer.start(on: channel, queue: queue)
+            let started = try await consumer.start.perform(queue, tag: consumer.tag, on: channel)
             let isWanted = change { registry in
                 registry.machine.consumed(id, instance: channel.instance, now: .now)
                 return registry.consumers[id] != nil
             }
             // Cancelled meanwhile, it must not go on with nobody to take from it.
-            guard isWanted, consumer.replace(with: started) else { return try await started.cancel() }
+            guard isWanted, consumer.replace(with: started) else { return await consumer.start.discard(started) }
             observe(started, of: consumer)
         } catch {
             if channel.closeReason != nil {

@@ -31,6 +31,9 @@ public final class RecoveringConnection: Sendable {
         var closeDeadline: ContinuousClock.Instant?
     }
 
+    /// For what is said to the broker at the end, after the time for settlements and confirmations.
+    static let goodbye = Duration.seconds(1)
+
     /// Failures remembered at most.
     static let rememberedFailures = 100
 
@@ -151,19 +154,26 @@ public final class RecoveringConnection: Sendable {
             let epoch = registry.withLock { $0.machine.epoch }
             do throws(AMQPError) {
                 let physical = try await connection.openChannel()
-                return register(physical, epoch: epoch)
+                return try await register(physical, epoch: epoch)
             } catch {
                 guard error.isInterruption, ContinuousClock.now < deadline else { throw error }
             }
         }
     }
 
-    private func register(_ physical: AMQPChannel, epoch: UInt64) -> RecoveringChannel {
-        let channel = registry.withLock { registry in
+    /// Has a channel of the present connection outlive it.
+    ///
+    /// - Throws: ``AMQPError``: why the connection is closed, if it has been meanwhile.
+    func register(_ physical: AMQPChannel, epoch: UInt64) async throws(AMQPError) -> RecoveringChannel {
+        let registered: RecoveringChannel? = registry.withLock { registry in
             let channel = RecoveringChannel(self, id: registry.machine.newID(), physical)
-            registry.machine.addChannel(channel.id, instance: physical.instance, epoch: epoch)
+            guard registry.machine.addChannel(channel.id, instance: physical.instance, epoch: epoch) else { return nil }
             registry.channels[channel.id] = channel
             return channel
+        }
+        guard let channel = registered else {
+            await physical.close()
+            throw gate.closeReason ?? AMQPError(.closed, "the connection was closed while a channel was being opened")
         }
         observe(physical, of: channel)
         wakeUp.wake()
@@ -189,16 +199,24 @@ public final class RecoveringConnection: Sendable {
     /// were taken may still be settled, publishes that were sent may still be confirmed; then the connection is closed.
     ///
     /// During an outage it ends at once: publishes that wait fail with `.closed`. Cancelling shortens the wait for
-    /// settlements and confirmations, not the closing.
+    /// settlements and confirmations, not the closing. A broker that answers nothing any more is left a second after
+    /// the time is over, whatever it still owes.
     ///
-    /// - Parameter timeout: For settlements and confirmations; `Options.closeTimeout` unless given.
+    /// - Parameter timeout: For settlements and confirmations; `Options.closeTimeout` unless given. Of two calls the
+    ///   shorter time counts.
     public func close(within timeout: Duration? = nil) async {
-        let running = change { registry in
-            if !registry.machine.isClosed { registry.closeDeadline = .now + (timeout ?? options.closeTimeout) }
+        let deadline = ContinuousClock.now + (timeout ?? options.closeTimeout)
+        let (running, isIdle) = change { registry in
+            registry.closeDeadline = min(deadline, registry.closeDeadline ?? deadline)
+            // Judged before the closing begins, which shuts the gate for all others.
+            let isIdle = !registry.machine.isOpen && !registry.machine.isClosed
             registry.machine.closeRequested()
-            return registry.running
+            return (registry.running, isIdle)
         }
-        if gate.current == nil { running?.cancel() }
+        if isIdle { running?.cancel() }
+        // Whatever it waits for then, such as the answer of a broker that is frozen, it waits no longer.
+        let alarm = Alarm(at: deadline + min(Self.goodbye, options.connection.closeTimeout)) { running?.cancel() }
+        defer { alarm.cancel() }
         await withTaskCancellationHandler {
             await running?.value
         } onCancel: {

@@ -26,6 +26,20 @@ public final class RecoveringConsumer: Sendable {
                 arguments: arguments
             )
         }
+
+        /// Ends what was started and is nobody's any more; what it has goes back.
+        func discard(_ physical: AMQPConsumer) async {
+            // Where this fails, the channel is at its end, and the deliveries go back with it.
+            _ = try? await physical.cancel()
+            giveBack(physical)
+        }
+
+        /// Gives back what has arrived and nobody took.
+        func giveBack(_ physical: AMQPConsumer) {
+            guard !noAck else { return }
+            // Of a channel that is gone they go back by themselves.
+            for delivery in physical.takeAvailable() { _ = try? physical.channel.nack(delivery.tag, requeue: true) }
+        }
     }
 
     /// The channel on which its deliveries are settled.
@@ -37,7 +51,7 @@ public final class RecoveringConsumer: Sendable {
 
     let id: RecoveryStateMachine.ID
     let gate: Gate<AMQPConsumer>
-    private let start: Start
+    let start: Start
 
     init(
         _ channel: RecoveringChannel,
@@ -105,33 +119,20 @@ public final class RecoveringConsumer: Sendable {
 
     // MARK: Recovery
 
-    func start(on channel: AMQPChannel, queue: String) async throws(AMQPError) -> AMQPConsumer {
-        try await start.perform(queue, tag: tag, on: channel)
-    }
-
     /// Goes on with the next physical consumer; what the last one had and nobody took goes back.
     ///
     /// - Returns: False if it has ended meanwhile.
     func replace(with physical: AMQPConsumer) -> Bool {
         let last = gate.latest
         guard gate.open(physical) else { return false }
-        giveBack(last)
+        if let last { start.giveBack(last) }
         return true
     }
 
     /// Ends gracefully with its connection.
     func stop(_ reason: AMQPError) async {
         gate.close(reason)
-        guard let physical = gate.latest else { return }
-        // However this ends, the connection is closed next.
-        _ = try? await physical.cancel()
-        giveBack(physical)
-    }
-
-    private func giveBack(_ physical: AMQPConsumer?) {
-        guard let physical, !start.noAck else { return }
-        // Of a channel that is gone they go back by themselves.
-        for delivery in physical.takeAvailable() { _ = try? physical.channel.nack(delivery.tag, requeue: true) }
+        if let physical = gate.latest { await start.discard(physical) }
     }
 }
 

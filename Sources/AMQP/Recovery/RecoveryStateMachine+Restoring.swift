@@ -19,7 +19,7 @@ extension RecoveryStateMachine {
                 (hasOpened, reason) = (true, nil)
                 return .opened
             }
-            return .wait(until: earliestRetry)
+            return .wait(until: earliestRetry(after: now))
         }
     }
 
@@ -45,12 +45,15 @@ extension RecoveryStateMachine {
         return nil
     }
 
-    private var earliestRetry: Instant? {
+    /// When to look again.
+    ///
+    /// What is due and yet not done is held back by something that waits: the past would be no time to wait for.
+    private func earliestRetry(after now: Instant) -> Instant? {
         let waits =
             pending.compactMap(\.backoff.notBefore)
             + channels.values.filter { $0.instance == nil }.compactMap(\.backoff.notBefore)
             + consumers.values.filter { !$0.isLive }.compactMap(\.backoff.notBefore)
-        return waits.min()
+        return waits.filter { $0 > now }.min()
     }
 
     // MARK: Topology
@@ -75,7 +78,13 @@ extension RecoveryStateMachine {
             deleting[name] = count > 0 ? count : nil
         }
         guard let answer else { return }
+        // Its queue may have got another name between the broker's answer and now.
+        let operation = topology.translated(operation)
         topology.record(operation, answer)
+        if !strikes.isEmpty {
+            let recorded = topology
+            strikes = strikes.filter { recorded.contains($0.key) }
+        }
         if !pending.isEmpty {
             let recorded = topology
             pending.removeAll { !recorded.contains($0.entity) }
@@ -99,12 +108,17 @@ extension RecoveryStateMachine {
 
     package mutating func restored(_ entity: RecoverableEntity, _ answer: TopologyAnswer) {
         skipped(entity)
+        strikes[entity] = nil
         guard case .queue(let queue) = entity, case .queue(let state) = answer, state.name != queue.name else { return }
         topology.renamed(queue.name, to: state.name)
         for index in pending.indices {
             pending[index].entity = pending[index].entity.renaming(queue.name, to: state.name)
         }
         for (id, consumer) in consumers where consumer.queue == queue.name { consumers[id]?.queue = state.name }
+        for (entity, count) in strikes where entity.renaming(queue.name, to: state.name) != entity {
+            strikes[entity] = nil
+            strikes[entity.renaming(queue.name, to: state.name)] = count
+        }
     }
 
     /// How an entity failed; `nil` if it was the connection that ended, and nothing is to be decided.
@@ -115,10 +129,16 @@ extension RecoveryStateMachine {
         now: Instant
     ) -> RestoreFailure? {
         if error.endsConnection {
-            // One that ends the connection each time would have it recovered for ever.
-            if error.isConnectionError { topology.forget(entity) }
             lost(error, epoch: epoch, now: now)
-            return error.isConnectionError ? RestoreFailure(entity: entity, error: error, attempts: 1) : nil
+            guard error.isConnectionError else { return nil }
+            let count = strikes[entity, default: 0] + 1
+            strikes[entity] = count
+            if count >= Self.strikeLimit {
+                // One that ends the connection each time would have it recovered for ever.
+                topology.forget(entity)
+                strikes[entity] = nil
+            }
+            return RestoreFailure(entity: entity, error: error, attempts: count)
         }
         guard isUp, epoch == self.epoch, let index = pending.firstIndex(where: { $0.entity == entity }) else {
             return nil

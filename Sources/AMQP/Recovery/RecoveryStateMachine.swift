@@ -61,8 +61,14 @@ package struct RecoveryStateMachine: Sendable {
         var isLive: Bool
         /// Whether its queue may be missing.
         var isSuspect = false
+        /// How often in a row its start saw the broker end the connection for an error, over all connections.
+        var strikes = 0
         var backoff = Backoff()
     }
+
+    /// How often in a row something may be in the making when the broker ends the connection for an error, before it
+    /// is taken for the cause: once may be for anybody's mistake.
+    static let strikeLimit = 3
 
     let settings: Settings
     var link = Link.down
@@ -70,6 +76,8 @@ package struct RecoveryStateMachine: Sendable {
     var hosts: HostRotation
     var connecting = Backoff()
     var reason: AMQPError?
+    /// When, within the last minute, the broker ended a connection for an error in what was sent.
+    var connectionErrors: [Instant] = []
     var hasLoggedIn = false
     var hasOpened = false
     var blockedReason: String?
@@ -84,6 +92,8 @@ package struct RecoveryStateMachine: Sendable {
     var consumers: [ID: Consumer] = [:]
     /// Queues that the caller is deleting: their consumers are not to be resumed.
     var deleting: [String: Int] = [:]
+    /// How often in a row the restoring of an entity saw the broker end the connection for an error.
+    var strikes: [RecoverableEntity: Int] = [:]
     var endings: [Action] = []
     private var lastID: ID = 0
 
@@ -100,6 +110,11 @@ package struct RecoveryStateMachine: Sendable {
 
     package var isUp: Bool {
         if case .up = link { true } else { false }
+    }
+
+    /// Whether there is a connection on which everything is back.
+    package var isOpen: Bool {
+        if case .up(isAnnounced: true) = link { true } else { false }
     }
 
     package var isClosed: Bool {
@@ -160,7 +175,24 @@ package struct RecoveryStateMachine: Sendable {
         link = .down
         for id in channels.keys { channels[id]?.instance = nil }
         for id in consumers.keys { consumers[id]?.isLive = false }
+        if error.isConnectionError, let repeated = repeats(error, now) { return close(repeated) }
         wait(because: error, now: now)
+    }
+
+    /// Counts an error that ended an open connection; what to give up with, if there were too many of them.
+    private mutating func repeats(_ error: AMQPError, _ now: Instant) -> AMQPError? {
+        guard let limit = settings.policy.maximumConnectionErrors else { return nil }
+        connectionErrors.removeAll { $0.duration(to: now) >= .seconds(60) }
+        connectionErrors.append(now)
+        guard connectionErrors.count > limit else { return nil }
+        let text = "the broker ended \(connectionErrors.count) connections within a minute for errors in what was sent"
+        return AMQPError(
+            .tooManyErrors,
+            "\(text), which connecting again does not mend; the last one: \(error.message)",
+            replyCode: error.replyCode,
+            underlying: error,
+            reply: error.reply
+        )
     }
 
     private mutating func wait(because error: AMQPError, now: Instant) {
@@ -187,8 +219,13 @@ package struct RecoveryStateMachine: Sendable {
     // MARK: Channels
 
     /// A channel came about on the connection of an epoch; one of an earlier connection is opened again.
-    package mutating func addChannel(_ id: ID, instance: UInt64, epoch: UInt64) {
+    ///
+    /// - Returns: False if it comes too late: nobody would ever open it again, nor end it.
+    @discardableResult
+    package mutating func addChannel(_ id: ID, instance: UInt64, epoch: UInt64) -> Bool {
+        guard !isClosed else { return false }
         channels[id] = Channel(instance: isUp && epoch == self.epoch ? instance : nil)
+        return true
     }
 
     package mutating func channelOpened(_ id: ID, instance: UInt64, epoch: UInt64, now: Instant) {
@@ -222,6 +259,10 @@ package struct RecoveryStateMachine: Sendable {
 
     // MARK: Consumers
 
+    /// A consumer was started on a channel.
+    ///
+    /// - Returns: False if its channel has been closed for good meanwhile: nobody would ever resume it, nor end it.
+    @discardableResult
     package mutating func addConsumer(
         _ id: ID,
         channel: ID,
@@ -229,9 +270,10 @@ package struct RecoveryStateMachine: Sendable {
         queue: String,
         tag: String,
         endsWhenCancelled: Bool
-    ) {
+    ) -> Bool {
+        guard !isClosed, let present = channels[channel] else { return false }
         // Started on a channel that is gone meanwhile, it is started again.
-        let isLive = channels[channel]?.instance == instance
+        let isLive = present.instance == instance
         consumers[id] = Consumer(
             channel: channel,
             queue: topology.currentName(queue),
@@ -239,12 +281,14 @@ package struct RecoveryStateMachine: Sendable {
             endsWhenCancelled: endsWhenCancelled,
             isLive: isLive
         )
+        return true
     }
 
     package mutating func consumed(_ id: ID, instance: UInt64, now: Instant) {
         guard let consumer = consumers[id], channels[consumer.channel]?.instance == instance else { return }
         consumers[id]?.isLive = true
         consumers[id]?.isSuspect = false
+        consumers[id]?.strikes = 0
         consumers[id]?.backoff.succeeded(now: now)
     }
 
@@ -255,8 +299,12 @@ package struct RecoveryStateMachine: Sendable {
 
     package mutating func consumeFailed(_ id: ID, _ error: AMQPError, epoch: UInt64, now: Instant) {
         if error.endsConnection {
-            // One that ends the connection each time would have it recovered for ever.
-            if error.isConnectionError, consumers[id] != nil { end(id, error) }
+            if error.isConnectionError, var consumer = consumers[id] {
+                consumer.strikes += 1
+                consumers[id] = consumer
+                // One that ends the connection each time would have it recovered for ever.
+                if consumer.strikes >= min(Self.strikeLimit, settings.consumerAttempts) { end(id, error) }
+            }
             return lost(error, epoch: epoch, now: now)
         }
         guard isUp, epoch == self.epoch else { return }

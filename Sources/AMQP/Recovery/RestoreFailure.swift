@@ -4,7 +4,8 @@ public struct RestoreFailure: Sendable {
     public let entity: RecoverableEntity
     /// What the broker said, or why it could not be asked.
     public let error: AMQPError
-    /// How often it has failed since the connection came about, this time included.
+    /// How often it has failed since the connection came about, this time included; or, if the broker ended the
+    /// connection for an error meanwhile, on how many connections in a row: after the third, it is not tried again.
     public let attempts: Int
 }
 
@@ -35,7 +36,7 @@ extension AMQPError {
     ///   login is a fault of the network, and no refusal.
     package func isPermanent(hasLoggedIn: Bool) -> Bool {
         switch code {
-        case .invalidURI, .invalidArgument, .mechanismNotOffered: true
+        case .invalidURI, .invalidArgument, .mechanismNotOffered, .tooManyErrors: true
         // Where a broker has answered before, something else answers for it while it is away, such as a balancer's
         // HTTP.
         case .foreignProtocol: !hasLoggedIn
@@ -59,15 +60,16 @@ extension AMQPError {
     var isInterruption: Bool {
         switch code {
         case .connectionLost, .heartbeatMissed: true
-        // 320: an operator, or the broker going down. Other codes name an error in what was sent.
+        // 320: an operator, or the broker going down.
         case .connectionClosed: replyCode == 320
         case .channelClosed: replyCode == nil
         default: false
         }
     }
 
-    /// Whether the broker ended the whole connection because of what was sent.
+    /// Whether the broker ended the whole connection because of what was sent, or because it failed over it (541).
     var isConnectionError: Bool {
+        // §1.2: 320 alone, an operator or the broker going down, is no error.
         code == .connectionClosed && replyCode != 320
     }
 }

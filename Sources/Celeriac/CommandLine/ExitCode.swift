@@ -7,6 +7,7 @@ package enum ExitCode: Int32, Sendable, CaseIterable {
     case configuration = 2
     case usage = 64
     case unavailable = 69
+    case defect = 70
     case notEnded = 75
 
     /// The exit code of a driver's error.
@@ -14,6 +15,7 @@ package enum ExitCode: Int32, Sendable, CaseIterable {
         switch error.code {
         case .accessDenied, .notFound, .configuration: self = .configuration
         case .unavailable, .timedOut, .connectionLost, .blocked: self = .unavailable
+        case .internalError: self = .defect
         default: self = .failure
         }
     }
@@ -26,6 +28,7 @@ package enum ExitCode: Int32, Sendable, CaseIterable {
         case .configuration: "wrong settings or credentials; trying again does not help"
         case .usage: "wrong usage of the command line"
         case .unavailable: "the broker or result backend cannot be reached"
+        case .defect: "a defect: the broker ended one connection after the other for errors"
         case .notEnded: "the task has not ended, or not in time"
         }
     }
