@@ -3,7 +3,7 @@ package import CeleriacCore
 
 extension AMQPBroker: Examinable {
     /// The first version whose quorum queues can hold the delayed calls.
-    private static let oldestForDelays = [3, 10]
+    private static let oldestForDelays = ServerVersion(3, 10)
 
     /// Connects if need be, and tells what answers.
     package func examine(within timeout: Duration, time: any TimeSource) async -> [Finding] {
@@ -30,9 +30,8 @@ extension AMQPBroker: Examinable {
         guard product == "RabbitMQ", let version else {
             return .warn(check, name, advice: "use RabbitMQ; nothing else is tested")
         }
-        guard version.split(separator: ".").map({ Int($0) ?? 0 }).lexicographicallyPrecedes(oldestForDelays) else {
-            return .ok(check, name)
-        }
+        // One that cannot be read is no known one that can do it.
+        if let version = ServerVersion(version), version >= oldestForDelays { return .ok(check, name) }
         return .warn(check, "\(name) cannot hold delayed calls", advice: "use RabbitMQ 3.10 or later")
     }
 }

@@ -8,7 +8,7 @@ internal import Synchronization
 /// its acknowledgements. Each is opened when first needed and again after a loss.
 public final class AMQPBroker: Broker {
     /// What is known to exist, as long as one connection lives.
-    struct Declared {
+    struct Declared: Sendable {
         var queues: Set<QueueName> = []
         var delayedQueues: Set<QueueName> = []
         var hasLadder = false
@@ -20,18 +20,24 @@ public final class AMQPBroker: Broker {
         }
     }
 
+    /// What serves publishes over one connection.
+    private struct Publishing: Sendable {
+        var declared = Declared()
+        var channel: AMQPChannel?
+
+        var openChannel: AMQPChannel? { channel?.closeReason == nil ? channel : nil }
+    }
+
     /// What one setup is for: all who want the same share one.
-    private struct SetupKey: Hashable {
+    private struct SetupKey: Hashable, Sendable {
         let connection: ObjectIdentifier
         let queue: QueueName?
         let routingKey: String
         let isDelayed: Bool
     }
 
-    private struct State {
-        var declared = Declared()
-        var epoch: ObjectIdentifier?
-        var publishChannel: AMQPChannel?
+    private struct State: Sendable {
+        var publishing = PerConnection<AMQPConnection, Publishing>(Publishing())
         var toolChannel: AMQPChannel?
         var setups: [SetupKey: (attempt: SharedAttempt<AMQPChannel>, task: Task<Void, Never>)] = [:]
         var consumers: [AMQPMessageConsumer] = []
@@ -115,20 +121,23 @@ public final class AMQPBroker: Broker {
         }
     }
 
+    /// What was declared over an earlier connection may be gone with the server's data.
     private func remember(on connection: AMQPConnection, _ change: (inout Declared) -> Void) {
+        withPublishing(over: connection) { change(&$0.declared) }
+    }
+
+    /// Looks at what there is for a connection, or changes it; of one that is over nothing is known or kept.
+    private func withPublishing<Value: Sendable>(
+        over connection: AMQPConnection,
+        _ body: (inout Publishing) -> Value
+    ) -> Value {
         state.withLock { state in
-            Self.enter(connection, &state)
-            change(&state.declared)
+            state.publishing.with(connection, isOver: { $0.closeReason != nil }, body)
         }
     }
 
-    /// What was declared over an earlier connection may be gone with the server's data.
-    private static func enter(_ connection: AMQPConnection, _ state: inout State) {
-        guard state.epoch != ObjectIdentifier(connection) else { return }
-        state.epoch = ObjectIdentifier(connection)
-        state.declared = Declared()
-        state.publishChannel = nil
-    }
+    /// The channel that publishes share, for tests.
+    var sharedChannel: AMQPChannel? { state.withLock { $0.publishing.value.channel } }
 
     // MARK: Publishing
 
@@ -174,7 +183,7 @@ public final class AMQPBroker: Broker {
                 }
                 if attempt.mayHaveArrived { outgoing.properties.headers?["redelivered-by-producer"] = true }
                 switch step {
-                case .declareAgain: state.withLock { $0.declared = Declared() }
+                case .declareAgain: state.withLock { $0.publishing.value.declared = Declared() }
                 case .repeatAfter(let pause):
                     // Cancelled, it ends at once with the next wait.
                     try? await Task.sleep(until: min(deadline, .now + pause), clock: .continuous)
@@ -191,10 +200,10 @@ public final class AMQPBroker: Broker {
         on connection: AMQPConnection,
         before deadline: ContinuousClock.Instant
     ) async throws(AMQPError) -> AMQPChannel {
-        if let ready = state.withLock({ state -> AMQPChannel? in
-            Self.enter(connection, &state)
-            return state.declared.covers(route, isDelayed: isDelayed) ? state.publishChannel : nil
-        }), ready.closeReason == nil {
+        if let ready = withPublishing(
+            over: connection,
+            { $0.declared.covers(route, isDelayed: isDelayed) ? $0.openChannel : nil }
+        ) {
             return ready
         }
         let key = SetupKey(
@@ -232,10 +241,7 @@ public final class AMQPBroker: Broker {
     }
 
     private func prepare(_ route: Route, isDelayed: Bool, on connection: AMQPConnection) async throws(AMQPError) {
-        let declared = state.withLock { state in
-            Self.enter(connection, &state)
-            return state.declared
-        }
+        let declared = withPublishing(over: connection) { $0.declared }
         if let queue = route.queue, !declared.queues.contains(queue.name) {
             if let difference = try await connection.declareOrAdopt(queue.name.rawValue, arguments: queue.arguments) {
                 logger.warning(
@@ -257,18 +263,12 @@ public final class AMQPBroker: Broker {
     }
 
     private func publishChannel(on connection: AMQPConnection) async throws(AMQPError) -> AMQPChannel {
-        if let channel = state.withLock({ state in
-            Self.enter(connection, &state)
-            return state.publishChannel
-        }), channel.closeReason == nil {
-            return channel
-        }
+        if let channel = withPublishing(over: connection, { $0.openChannel }) { return channel }
         let opened = try await connection.openChannel()
         // Of several opened at once the first stays.
-        let channel = state.withLock { state in
-            Self.enter(connection, &state)
-            if let channel = state.publishChannel, channel.closeReason == nil { return channel }
-            state.publishChannel = opened
+        let channel = withPublishing(over: connection) { publishing in
+            if let channel = publishing.openChannel { return channel }
+            publishing.channel = opened
             return opened
         }
         if channel !== opened { await opened.close() }
@@ -311,7 +311,10 @@ public final class AMQPBroker: Broker {
         do {
             let channel = try await toolChannel()
             guard let delivery = try await channel.get(queue.rawValue) else { return nil }
-            return Delivery(delivery, from: queue, source: ChannelSource(channel))
+            // The source never takes back what it holds itself: the channel stays open for the next.
+            let source = ChannelSource(channel, logger: logger)
+            source.lend()
+            return Delivery(delivery, from: queue, source: source)
         } catch {
             throw CeleriacError(error, attempting: "get a message from queue \(queue)")
         }

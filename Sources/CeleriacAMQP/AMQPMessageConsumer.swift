@@ -6,7 +6,7 @@ internal import Synchronization
 final class AMQPMessageConsumer: MessageConsumer {
     private enum Phase {
         case subscribed(Subscription)
-        case recovering(Task<Void, Never>)
+        case recovering(Task<Void, Never>, end: SharedAttempt<Void>)
         case failed(AMQPError)
         case stopped
     }
@@ -41,7 +41,12 @@ final class AMQPMessageConsumer: MessageConsumer {
                     if error.code == .cancelled { throw CeleriacError(error, attempting: "wait for a message") }
                     recover(from: subscription, because: error)
                 }
-            case .recovering(let task): await task.value
+            case .recovering(_, let end):
+                do throws(AMQPError) {
+                    try await end.outcome().get()
+                } catch {
+                    throw CeleriacError(error, attempting: "wait for a message")
+                }
             case .failed(let error): throw CeleriacError(error, attempting: "consume \(names)")
             case .stopped, nil: return nil
             }
@@ -55,7 +60,7 @@ final class AMQPMessageConsumer: MessageConsumer {
         }
         switch before {
         case .subscribed(let subscription): await subscription.stop()
-        case .recovering(let task):
+        case .recovering(let task, _):
             task.cancel()
             await task.value
         case .failed, .stopped, nil: break
@@ -68,6 +73,11 @@ final class AMQPMessageConsumer: MessageConsumer {
         case .subscribed, .recovering, nil: false
         case .failed, .stopped: true
         }
+    }
+
+    /// Whether it is subscribing again, for tests.
+    var isRecovering: Bool {
+        if case .recovering = phase.withLock({ $0 }) { true } else { false }
     }
 
     private var names: String { queues.map(\.name.rawValue).joined(separator: ", ") }
@@ -90,7 +100,7 @@ final class AMQPMessageConsumer: MessageConsumer {
             await channel.close()
             throw error
         }
-        return Subscription(channel: channel, consumers: consumers)
+        return Subscription(channel: channel, consumers: consumers, logger: logger)
     }
 
     /// A queue that was deleted and declared again has lost its binding, which its producers believe to exist: without
@@ -111,8 +121,13 @@ final class AMQPMessageConsumer: MessageConsumer {
     private func recover(from lost: Subscription, because error: AMQPError?) {
         let isFirst = phase.withLock { phase in
             guard case .subscribed(let current) = phase, current === lost else { return false }
+            let end = SharedAttempt<Void>()
             // Ends with a subscription, a refusal, or `stop()`, which waits for it.
-            phase = .recovering(Task { await subscribeAgain(after: lost, because: error) })
+            let task = Task {
+                await subscribeAgain(after: lost, because: error)
+                end.finish(.success(()))
+            }
+            phase = .recovering(task, end: end)
             return true
         }
         guard isFirst else { return }

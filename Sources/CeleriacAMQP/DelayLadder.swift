@@ -13,7 +13,29 @@ enum DelayLadder {
     /// Some eight and a half years.
     static let longestDelay = Duration.seconds((1 << levels) - 1)
 
-    private static func level(_ number: Int) -> String { "celery_delayed_\(number)" }
+    /// An exchange and a queue of one name, and where messages go from there.
+    struct Level: Sendable {
+        let name: String
+        /// How long its queue keeps messages.
+        let seconds: Int64
+        /// Where messages go afterwards, or at once.
+        let next: String
+        /// Matches the routing keys of messages that wait here.
+        let waiting: String
+        /// Matches those of messages that do not.
+        let passing: String
+
+        fileprivate init(_ number: Int) {
+            name = "celery_delayed_\(number)"
+            seconds = 1 << number
+            next = number == 0 ? delivery : "celery_delayed_\(number - 1)"
+            let skipped = String(repeating: "*.", count: levels - 1 - number)
+            (waiting, passing) = (skipped + "1.#", skipped + "0.#")
+        }
+    }
+
+    /// From the last to the first, so that whatever was declared already works.
+    static let topology = (0..<levels).map { Level($0) }
 
     /// The digits of whole seconds, most significant first, then the queue.
     static func routingKey(seconds: Int64, queue: String) -> String {
@@ -22,26 +44,24 @@ enum DelayLadder {
         return key + queue
     }
 
-    /// Declares the levels, from the last to the first, so that whatever is there already works.
+    /// Declares the levels.
     static func declare(on connection: AMQPConnection) async throws(AMQPError) {
         try await connection.withSetupChannel { channel throws(AMQPError) in
             try await channel.declareExchange(delivery, type: .topic)
-            for number in 0..<levels {
-                let next = number == 0 ? delivery : level(number - 1)
-                let skipped = String(repeating: "*.", count: levels - 1 - number)
-                try await channel.declareExchange(level(number), type: .topic)
+            for level in topology {
+                try await channel.declareExchange(level.name, type: .topic)
                 _ = try await connection.declareOrAdopt(
-                    level(number),
+                    level.name,
                     arguments: [
                         "x-queue-type": "quorum",
                         "x-overflow": "reject-publish",
                         "x-dead-letter-strategy": "at-least-once",
-                        "x-dead-letter-exchange": .string(next),
-                        "x-message-ttl": FieldValue(Int64(1000) << number),
+                        "x-dead-letter-exchange": .string(level.next),
+                        "x-message-ttl": FieldValue(level.seconds * 1000),
                     ]
                 )
-                try await channel.bindQueue(level(number), to: level(number), routingKey: skipped + "1.#")
-                try await channel.bindExchange(next, to: level(number), routingKey: skipped + "0.#")
+                try await channel.bindQueue(level.name, to: level.name, routingKey: level.waiting)
+                try await channel.bindExchange(level.next, to: level.name, routingKey: level.passing)
             }
         }
     }

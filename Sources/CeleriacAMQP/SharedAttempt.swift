@@ -3,7 +3,8 @@ internal import Synchronization
 
 /// One attempt that many wait for: whoever comes first starts it, and all get its outcome.
 ///
-/// A thousand callers on a new connection then declare their queue once, not a thousand times over as many channels.
+/// A thousand callers on a new connection then declare their queue once, not a thousand times over as many channels; and
+/// a hundred lanes subscribe again once.
 final class SharedAttempt<Value: Sendable>: Sendable {
     typealias Outcome = Result<Value, AMQPError>
 
@@ -43,7 +44,8 @@ final class SharedAttempt<Value: Sendable>: Sendable {
         return try outcome.get()
     }
 
-    private func outcome() async -> Outcome {
+    /// Waits for the outcome; cancelling ends the wait with `.cancelled`, not the attempt.
+    func outcome() async -> Outcome {
         let number = state.withLock { state in
             state.nextWaiter += 1
             return state.nextWaiter
@@ -64,5 +66,5 @@ final class SharedAttempt<Value: Sendable>: Sendable {
         }
     }
 
-    private static var cancelled: AMQPError { AMQPError(.cancelled, "waiting for a declaration was cancelled") }
+    private static var cancelled: AMQPError { AMQPError(.cancelled, "the wait was cancelled") }
 }

@@ -9,10 +9,10 @@ final class Subscription: Sendable {
     private let source: ChannelSource
     private let merged: MergedInbox?
 
-    init(channel: AMQPChannel, consumers: [(QueueName, AMQPConsumer)]) {
+    init(channel: AMQPChannel, consumers: [(QueueName, AMQPConsumer)], logger: TaskLogger) {
         self.channel = channel
         self.consumers = consumers.map { (queue: $0.0, consumer: $0.1) }
-        source = ChannelSource(channel)
+        source = ChannelSource(channel, logger: logger)
         // One queue, the common case, is taken from directly.
         merged =
             consumers.count > 1
@@ -39,38 +39,65 @@ final class Subscription: Sendable {
     }
 
     /// Ends the flow and gives back what was fetched and not taken; what was taken can be settled still.
+    ///
+    /// The channel closes with the last of that.
     func stop() async {
         for (_, consumer) in consumers {
             do throws(AMQPError) {
                 try await consumer.cancel()
+                giveBackAvailable(of: consumer)
             } catch {
-                continue  // the channel is gone, and with it the broker has taken everything back
+                // The wait was cancelled or too long: what arrives before the answer goes back when that comes. Of a
+                // channel that is gone everything has gone back already.
+                giveBackAvailable(of: consumer)
+                consumer.onEnd { [self] _ in giveBackAvailable(of: consumer) }
             }
-            for delivery in consumer.takeAvailable() { channel.giveBack(delivery) }
         }
         for delivery in merged?.end() ?? [] { channel.giveBack(delivery) }
-        // With deliveries still to be settled it stays open until its connection ends.
-        if source.isIdle { await channel.close() }
+        // Waits, unlike the last settlement: the broker has everything back when this returns.
+        if source.isLastReturn() { await channel.close() }
+    }
+
+    private func giveBackAvailable(of consumer: AMQPConsumer) {
+        for delivery in consumer.takeAvailable() { channel.giveBack(delivery) }
     }
 }
 
-/// Settles deliveries on the channel they came over.
+/// Settles deliveries on the channel they came over, and closes it when nobody needs it any more.
 ///
 /// A channel's tags begin with 1 on each, so a settlement can never reach another channel: a source knows only its own.
 final class ChannelSource: DeliverySource {
     private let channel: AMQPChannel
-    private let lent = Atomic<Int>(0)
+    /// Who holds a delivery, or is about to; and one more as long as the source's maker has not taken that back.
+    private let lent = Atomic<Int>(1)
+    private let logger: TaskLogger
+    private let hasWarned = Atomic<Bool>(false)
 
-    init(_ channel: AMQPChannel) {
+    init(_ channel: AMQPChannel, logger: TaskLogger) {
         self.channel = channel
+        self.logger = logger
     }
-
-    /// Whether nobody holds a delivery, or is about to.
-    var isIdle: Bool { lent.load(ordering: .acquiring) <= 0 }
 
     func lend() { lent.add(1, ordering: .relaxed) }
 
-    func takeBack() { lent.subtract(1, ordering: .releasing) }
+    /// Whoever is the last closes the channel: lanes that the end of their consumer has woken may come back here long
+    /// after whoever saw to that end.
+    func takeBack() {
+        if isLastReturn() { channel.closeLater() }
+    }
+
+    /// Takes back without closing.
+    ///
+    /// - Returns: Whether nobody needs the channel any more.
+    func isLastReturn() -> Bool { lent.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 }
+
+    /// Once, as a consumer that does so will do it again and again.
+    func abandon(_ tag: UInt64) {
+        if !hasWarned.exchange(true, ordering: .relaxed) {
+            logger.warning("a delivery was dropped without being settled; it goes back to its queue")
+        }
+        settle(tag, as: .returned)
+    }
 
     func settle(_ tag: UInt64, as settlement: Settlement) {
         // Afterwards, so that a channel closed meanwhile sends it first.

@@ -30,6 +30,7 @@ enum ConnectionFeatures {
         ),
         Feature("Client properties", "the broker lists name, product, version, platform", need: .control, properties),
         Feature("Server properties", "product, version and capabilities can be read", serverProperties),
+        Feature("Server version", "is compared, and an older or other server is refused by name", serverVersion),
         Feature(
             "Heartbeats",
             "an idle and a busy connection stay open for thirty intervals: ten minutes, at the default of 20 seconds",
@@ -231,6 +232,20 @@ enum ConnectionFeatures {
             #expect(lab.connection.supports(capability), "\(capability)")
         }
         #expect(!lab.connection.supports("telepathy"))
+    }
+
+    static func serverVersion(_ lab: Lab) async throws {
+        let version = try #require(lab.connection.serverVersion)
+        #expect(lab.connection.serverProduct == "RabbitMQ")
+        #expect(version.description == lab.connection.serverProperties["version"]?.string)
+        #expect(version > ServerVersion(3, 7))
+        try lab.connection.require(ServerVersion(3, 7), for: "nothing")
+        let error = await failure { try lab.connection.require(ServerVersion(99), for: "time travel") }
+        #expect(error?.code == .unsupported)
+        for text in ["time travel", "RabbitMQ 99 or later", version.description] {
+            #expect(error?.message.contains(text) == true)
+        }
+        #expect(await failure { try lab.connection.require(version, of: "Qpid", for: "it") }?.code == .unsupported)
     }
 
     static func heartbeats(_ lab: Lab) async throws {

@@ -1,3 +1,4 @@
+import Synchronization
 import TestSupport
 import Testing
 
@@ -13,6 +14,7 @@ enum ConsumingFeatures {
         Feature("Without acknowledgement", "a slow consumer is kept from flooding by back-pressure", noAck),
         Feature("Round robin", "equally fast consumers share evenly", roundRobin),
         Feature("Fair dispatch", "with a prefetch of one, the fast consumer takes what the slow one cannot", fair),
+        Feature("Order by key", "several queues by key, and a consumer that dies, keep the order of each key", sharded),
         Feature("Consumer priority", "the higher first, the lower while that is busy", priority),
         Feature("Exclusive consumers", "suffer no other (403), which is explained", exclusive),
         Feature("Cancelling", "ends in order, what has arrived can still be taken", cancelling),
@@ -57,6 +59,79 @@ enum ConsumingFeatures {
         #expect(none == nil)
         try lab.channel.reject(loan.tag, requeue: true)
         #expect(try await lab.channel.get(queue, noAck: true)?.isRedelivered == true)
+    }
+
+    /// Three processes' worth of consumers take eight shards between them, and one of them dies in the middle.
+    static func sharded(_ lab: Lab) async throws {
+        let shards = QueueShards(lab.unique("shards"), count: 8, arguments: QueueArguments(expires: .seconds(60)))
+        try await shards.declare(over: lab.channel)
+        let (keys, steps) = ((0..<20).map { "key-\($0)" }, 30)
+        let log = ShardLog()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for member in 0..<3 {
+                let connection = try await lab.connect()
+                let channel = try await connection.openChannel()
+                for queue in shards.queues {
+                    let consumer = try await channel.consume(queue.name, prefetch: 5)
+                    group.addTask {
+                        while let delivery = try await consumer.next() {
+                            let words = delivery.text.split(separator: " ")
+                            let (key, step) = (String(words[0]), Int(words[1]) ?? 0)
+                            let done = log.add(key, step)
+                            if member == 0, done > keys.count * steps / 3, log.dies() {
+                                return await connection.close()
+                            }
+                            try channel.acknowledge(delivery.tag)
+                        }
+                    }
+                }
+            }
+            for key in keys {
+                group.addTask {
+                    let channel = try await lab.openChannel()
+                    for step in 0..<steps {
+                        try await channel.publish(.text("\(key) \(step)", shards.queueName(for: key)))
+                    }
+                }
+            }
+            try await eventually("all is done") {
+                log.hasAll(steps, of: keys)
+            }
+            // Which ends the consumers, with errors that are no failure.
+            for queue in shards.queues { try await lab.channel.deleteQueue(queue.name) }
+        }
+        #expect(!log.dies())
+        #expect(log.early == [])
+    }
+
+    private final class ShardLog: Sendable {
+        private let state = Mutex<(next: [String: Int], early: [String], hasDied: Bool)>(([:], [], false))
+
+        /// Notes a step; one that was done and not acknowledged comes once more.
+        ///
+        /// - Returns: How many steps are done.
+        func add(_ key: String, _ step: Int) -> Int {
+            state.withLock { state in
+                if step > state.next[key, default: 0] { state.early.append("\(key) \(step)") }
+                if step == state.next[key, default: 0] { state.next[key] = step + 1 }
+                return state.next.values.reduce(0, +)
+            }
+        }
+
+        /// What came before its turn.
+        var early: [String] { state.withLock { $0.early } }
+
+        func hasAll(_ steps: Int, of keys: [String]) -> Bool {
+            state.withLock { state in keys.allSatisfy { state.next[$0] == steps } }
+        }
+
+        /// Whether this is the moment, which comes once.
+        func dies() -> Bool {
+            state.withLock { state in
+                defer { state.hasDied = true }
+                return !state.hasDied
+            }
+        }
     }
 
     static func acknowledging(_ lab: Lab) async throws {

@@ -10,6 +10,8 @@ enum DeadLetterFeatures {
         Feature("Length limits", "by messages and by octets; the oldest make room", maxLength),
         Feature("Overflow: reject", "a full queue nacks, and can dead-letter what it refuses", rejectPublish),
         Feature("Dead letters", "of rejection, expiry and length arrive with reason, key and count", causes),
+        Feature("Places for dead letters", "are declared before the queues that need them", places),
+        Feature("Replay", "dead letters go back to their queue, confirmed before they are taken out", replay),
         Feature("Death counts", "grow with each round, the last death first", counts),
         Feature("Delivery limit", "of a quorum queue counts returns, then dead-letters", deliveryLimit),
         Feature(
@@ -124,6 +126,61 @@ enum DeadLetterFeatures {
         try await lab.channel.bindQueue(queue, to: source, routingKey: "")
         try await lab.publish("x", to: "own", exchange: source)
         #expect(try await consumer.required().routingKey == "own")
+    }
+
+    static func places(_ lab: Lab) async throws {
+        for exchange in [nil, try await lab.exchange(.fanout)] {
+            let name = lab.unique("place")
+            var place = DeadLetterQueue("\(name).dead")
+            place.queue = AMQPQueue("\(name).dead", isDurable: false, isExclusive: true)
+            place.exchange = exchange.map { AMQPExchange($0, type: .fanout, isDurable: false) }
+            let work = AMQPQueue(name, isDurable: false, isExclusive: true)
+            for _ in 0..<2 {
+                #expect(try await lab.channel.declareQueue(work, deadLetters: place).name == name)
+            }
+            try await lab.publish("x", to: name)
+            let loan = try #require(try await lab.channel.get(name))
+            try lab.channel.reject(loan.tag, requeue: false)
+            let letter = try await lab.channel.consume("\(name).dead").required()
+            #expect(letter.text == "x" && letter.exchange == exchange ?? "" && letter.routingKey == "\(name).dead")
+        }
+    }
+
+    static func replay(_ lab: Lab) async throws {
+        let dead = try await lab.queue()
+        let work = try await lab.queue(deadLetters(to: dead))
+        let other = try await lab.queue()
+        let topics = try await lab.exchange(.topic)
+        for queue in [work, other] { try await lab.channel.bindQueue(queue, to: topics, routingKey: "#") }
+        let properties = BasicProperties(headers: ["kept": "yes"], messageID: "1")
+        for text in ["a", "b", "c"] { try await lab.publish(text, to: "k", exchange: topics, properties: properties) }
+        try await lab.publish("stranger", to: dead)
+        for _ in 0..<3 {
+            let loan = try #require(try await lab.channel.get(work))
+            try lab.channel.reject(loan.tag, requeue: false)
+        }
+        try await eventually("all are dead") { try await lab.count(dead) == 4 }
+        #expect(try await lab.channel.replayDeadLetters(in: dead) { $0.text == "b" } == 1)
+        let again = try #require(try await lab.channel.get(work))
+        #expect(again.text == "b" && again.properties.messageID == "1")
+        #expect(again.properties.headers == ["kept": "yes"])
+        try lab.channel.reject(again.tag, requeue: false)
+        try await eventually("it is dead again") { try await lab.count(dead) == 4 }
+        #expect(try await lab.channel.replayDeadLetters(in: dead, upTo: 2) == 2)
+        #expect(try await lab.channel.replayDeadLetters(in: dead) == 1)
+        #expect(try await lab.bodies(in: work).sorted() == ["a", "b", "c"])
+        #expect(try await lab.bodies(in: other) == ["a", "b", "c"])
+        try await eventually("the stranger is back") { try await lab.count(dead) == 1 }
+        #expect(try await lab.bodies(in: dead) == ["stranger"])
+        // A letter whose queue is gone stays.
+        try await lab.publish("late", to: work)
+        let late = try #require(try await lab.channel.get(work))
+        try lab.channel.reject(late.tag, requeue: false)
+        try await eventually("it is dead") { try await lab.count(dead) == 1 }
+        try await lab.channel.deleteQueue(work)
+        let error = await failure { _ = try await lab.channel.replayDeadLetters(in: dead) }
+        #expect(error?.code == .returned)
+        try await eventually("it is back") { try await lab.count(dead) == 1 }
     }
 
     static func counts(_ lab: Lab) async throws {

@@ -59,7 +59,7 @@ import Testing
         return facts
     }
 
-    @Test("Small writes leave at once, the kernel asks silent peers, and heartbeats alone bound its patience")
+    @Test("Small writes leave at once, and the kernel asks silent peers, but does not judge what they take")
     func defaults() async throws {
         #expect(try await facts(heartbeat: 7) == Facts(userTimeout: 0))
         #expect(try await facts(heartbeat: 0) { $0.heartbeat = .zero } == Facts(userTimeout: 0))

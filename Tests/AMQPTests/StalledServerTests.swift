@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 import Testing
 
@@ -35,14 +36,16 @@ import Testing
 
     @Test("A server that reads nothing for long, and sends its heartbeats, keeps its connection")
     func flowControl() async throws {
+        let isPublished = DispatchSemaphore(value: 0)
         let broker = FakeBroker { peer in
-            peer.handshake(heartbeat: 1)
+            peer.handshake(heartbeat: 2)
             peer.openChannel()
-            // Twice as long as a server may be silent.
-            for _ in 1...10 {
+            // Longer than a server may be silent, and until everything is stuck.
+            for _ in 1...12 {
                 usleep(400_000)
                 peer.send(Self.heartbeat)
             }
+            while isPublished.wait(timeout: .now() + .milliseconds(400)) == .timedOut { peer.send(Self.heartbeat) }
             peer.expect("queue.purge")
             peer.send(.queuePurgeOk(.init(messageCount: 7)), on: 1)
             peer.goodbye()
@@ -58,6 +61,7 @@ import Testing
                 #expect(error.code == .timedOut)
             }
         }
+        isPublished.signal()
         #expect(try await channel.purgeQueue("q") == 7)
         await connection.close()
     }

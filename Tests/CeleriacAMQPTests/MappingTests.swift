@@ -84,6 +84,38 @@ import Testing
         )
     }
 
+    /// On the exchanges' own clock: each level that a message waits in takes its time.
+    @Test(
+        "A message waits in the ladder for as long as it was delayed",
+        arguments: [1, 2, 59, 1800, 86_400, 7 * 86_400, 365 * 86_400, (1 << 28) - 1] as [Int64]
+    )
+    func walk(_ seconds: Int64) throws {
+        let key = DelayLadder.routingKey(seconds: seconds, queue: "a.b")
+        var (place, waited) = (DelayLadder.entrance, Int64(0))
+        while place != DelayLadder.delivery {
+            let level = try #require(DelayLadder.topology.first { $0.name == place })
+            let waits = matches(key, level.waiting)
+            #expect(waits != matches(key, level.passing), "one way out of \(place)")
+            if waits { waited += level.seconds }
+            place = level.next
+        }
+        #expect(waited == seconds)
+        #expect(matches(key, "#.a.b"))
+    }
+
+    /// As a topic exchange compares.
+    private func matches(_ key: String, _ pattern: String) -> Bool {
+        func rest(_ words: ArraySlice<Substring>, _ pattern: ArraySlice<Substring>) -> Bool {
+            guard let first = pattern.first else { return words.isEmpty }
+            if first == "#" {
+                return (words.startIndex...words.endIndex).contains { rest(words[$0...], pattern.dropFirst()) }
+            }
+            guard let word = words.first, first == "*" || first == word else { return false }
+            return rest(words.dropFirst(), pattern.dropFirst())
+        }
+        return rest(key.split(separator: ".")[...], pattern.split(separator: ".")[...])
+    }
+
     @Test("The longest delay sets every digit")
     func longest() {
         let seconds = DelayLadder.longestDelay.components.seconds

@@ -12,7 +12,7 @@ import Testing
     .timeLimit(.minutes(2))
 )
 struct RecoveryTests {
-    private func withBroker(_ body: (AMQPBroker) async throws -> Void) async throws {
+    func withBroker(_ body: (AMQPBroker) async throws -> Void) async throws {
         let broker = try AMQPBroker(ServerURL(TestServer.require(.rabbitMQ)), clientName: "recovery")
         do {
             try await body(broker)
@@ -23,7 +23,7 @@ struct RecoveryTests {
         await broker.close(grace: .seconds(1))
     }
 
-    private func withServer(_ body: (AMQPChannel) async throws -> Void) async throws {
+    func withServer(_ body: (AMQPChannel) async throws -> Void) async throws {
         let connection = try await AMQPConnection.connect(to: AMQPURI(TestServer.require(.rabbitMQ)))
         do {
             try await body(connection.openChannel())

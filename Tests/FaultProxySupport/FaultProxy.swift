@@ -117,12 +117,18 @@ public final class FaultProxy: Sendable {
         }
     }
 
+    /// Resets links over which nothing has come for so long, as load balancers do; never if `nil`.
+    public func setIdleLimit(_ limit: Duration?) {
+        command { $0.idleLimit = limit }
+    }
+
     /// Undoes everything: disarms, lets every link and every client pass.
     public func heal() {
         setArrivals(.accept)
         command { state in
             state.armed = []
             state.ofNewLinks = []
+            state.idleLimit = nil
             state.heal()
         }
     }
@@ -170,6 +176,7 @@ public final class FaultProxy: Sendable {
                     for number in state.links.keys { state.end(number, .reset) }
                     return true
                 }
+                defer { state.endIdle() }
                 guard count > 0 else { return false }
                 for (descriptor, owner) in zip(descriptors, owners) where descriptor.revents != 0 {
                     state.handle(owner, Int32(descriptor.revents))

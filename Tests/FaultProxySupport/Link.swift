@@ -6,6 +6,8 @@ struct Link {
     var server: Int32
     /// Whether the connection to the server has come about.
     var isConnected = false
+    /// When it last read from either side.
+    var lastActivity = ContinuousClock.now
     var toServer = Lane(.toServer)
     var fromServer = Lane(.fromServer)
 

@@ -30,6 +30,7 @@ struct ProxyState {
     var ofNewLinks: [(fault: Fault, directions: [Direction])] = []
     var recordings: [Recording] = []
     var recordingLimit: Int
+    var idleLimit: Duration?
     var random: SeededGenerator
     private var chunk = [UInt8](repeating: 0, count: 64 << 10)
 
@@ -69,9 +70,19 @@ struct ProxyState {
                 descriptors.append(pollfd(fd: descriptor, events: Int16(events), revents: 0))
                 owners.append(.side(link: link.number, source: direction))
             }
+            if let idleLimit { due = min(due ?? .now + idleLimit, link.lastActivity + idleLimit) }
         }
         let wait = due.map { ($0 - now) / .milliseconds(1) }.map { Int32(min(1000, max(1, $0.rounded(.up)))) }
         return (descriptors, owners, wait ?? -1)
+    }
+
+    /// Resets the links over which nothing has come for too long.
+    mutating func endIdle() {
+        guard let idleLimit else { return }
+        let limit = ContinuousClock.now - idleLimit
+        for link in links.values where link.lastActivity <= limit {
+            apply(.cut(.reset), to: Direction.allCases, of: link.number, at: nil)
+        }
     }
 
     mutating func handle(_ owner: Polled, _ events: Int32) {
@@ -128,6 +139,7 @@ struct ProxyState {
         let count = Glibc.read(descriptor, &chunk, chunk.count)
         if count > 0 {
             record(chunk[..<count], number, direction)
+            links[number]?.lastActivity = .now
             links[number]?[direction].input += chunk[..<count]
         } else if count == 0 {
             links[number]?[direction].sourceEnded = true

@@ -250,4 +250,26 @@ func trusting(_ authority: String = "ca.pem", _ change: (inout TLSConfiguration)
         write(try certificates.octets("ca.pem") + certificates.octets("other-ca.pem"))
         #expect(try cache.context(for: configuration) !== first)
     }
+
+    @Test("The system's authorities are read again after they have changed")
+    func systemCache() throws {
+        let copy = TestCertificates.shared.path("system-\(UInt32.random(in: 0 ... .max))")
+        #expect(mkdir(copy, 0o700) == 0)
+        let cache = TLSContextCache { $0 == "SSL_CERT_DIR" ? "/nowhere:\(copy)" : nil }
+        let configuration = TLSConfiguration()
+        let first = try cache.context(for: configuration)
+        #expect(try cache.context(for: configuration) === first)
+        let file = fopen("\(copy)/new.0", "w")
+        fclose(file)
+        #expect(try cache.context(for: configuration) !== first)
+    }
+
+    @Test("Where the system keeps its authorities is watched, unless the environment names another place")
+    func systemFiles() {
+        let defaults = [X509_get_default_cert_file(), X509_get_default_cert_dir()].map { String(cString: $0) }
+        let configuration = TLSConfiguration()
+        #expect(TLSContextCache { _ in nil }.files(of: configuration) == defaults)
+        let named = TLSContextCache { ["SSL_CERT_FILE": "bundle.pem", "SSL_CERT_DIR": "one:two"][$0] }
+        #expect(named.files(of: configuration) == ["bundle.pem", "one", "two"])
+    }
 }

@@ -35,6 +35,22 @@ public final class AMQPChannel: Sendable {
         await connection.close(self)
     }
 
+    /// Closes the channel without waiting for the broker: settlements already asked for are sent first.
+    ///
+    /// Callable from any thread; returns at once.
+    package func closeLater() {
+        connection.loop.execute { [self] in
+            connection.assumeIsolated { connection in
+                guard let core = connection.channels[number], core.instance == instance, closeReason == nil else {
+                    return
+                }
+                connection.drain(core)
+                let reason = AMQPError(.closed, "channel \(number) was closed by this side")
+                connection.beginClosing(core, nil, because: reason)
+            }
+        }
+    }
+
     /// Has the loop look at the mailbox.
     func wake() {
         connection.loop.execute { [self] in

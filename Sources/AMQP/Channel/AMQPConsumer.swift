@@ -45,7 +45,7 @@ public final class AMQPConsumer: Sendable {
     /// Calls back once when the consumer ends, with an error unless in order; or at once if it has.
     ///
     /// The callback must not block.
-    func onEnd(_ body: @escaping @Sendable (AMQPError?) -> Void) {
+    package func onEnd(_ body: @escaping @Sendable (AMQPError?) -> Void) {
         inbox.onEnd(body)
     }
 

@@ -10,7 +10,7 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
             case connectionLost, connectionClosed, heartbeatMissed, closed, protocolViolation, channelClosed, notFound
             case resourceLocked, preconditionFailed, channelLimit, nacked, returned, blocked, bodyTooLarge
             case consumerCancelled, invalidArgument, cancelled, channelMode, remoteFailure
-            case staleDelivery, recovering, tooManyErrors
+            case staleDelivery, recovering, unsupported, tooManyErrors
         }
         private let raw: Raw
 
@@ -73,6 +73,8 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
         public static let staleDelivery = Code(raw: .staleDelivery)
         /// There is no connection now, and the call cannot wait for the next one.
         public static let recovering = Code(raw: .recovering)
+        /// The server is another one, or an older one, than what was asked for needs.
+        public static let unsupported = Code(raw: .unsupported)
         /// The broker ended one connection after the other for errors in what was sent to it: a defect of this side,
         /// or of the broker, that connecting again does not mend.
         public static let tooManyErrors = Code(raw: .tooManyErrors)

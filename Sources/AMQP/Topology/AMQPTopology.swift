@@ -160,7 +160,7 @@ extension AMQPTopology {
 }
 
 extension TopologyAnswer {
-    fileprivate var unexpected: AMQPError {
+    var unexpected: AMQPError {
         AMQPError(.protocolViolation, "\(self) is not the answer that was due")
     }
 

@@ -72,6 +72,7 @@ struct DoctorCommand: Command {
     ) async -> [Finding] {
         var findings = await examine(broker, "broker", broker.address, configuration)
         guard !findings.contains(where: { $0.verdict == .fail }) else { return findings }
+        if let broker = broker as? any PermissionDescribing { findings.append(broker.permissions(for: queues)) }
         for queue in queues {
             do throws(CeleriacError) {
                 findings.append(try await QueueFacts(of: queue, in: broker).finding)

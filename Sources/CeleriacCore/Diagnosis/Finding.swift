@@ -66,6 +66,12 @@ package protocol Examinable: Sendable {
     func examine(within timeout: Duration, time: any TimeSource) async -> [Finding]
 }
 
+/// A broker driver that knows what its server must allow.
+package protocol PermissionDescribing: Sendable {
+    /// What a user must be allowed for the calls and workers of some queues.
+    func permissions(for queues: [QueueName]) -> Finding
+}
+
 extension Duration {
     /// The span in words for findings: `0.25 ms`, `3.2 s`.
     package var asFound: String {

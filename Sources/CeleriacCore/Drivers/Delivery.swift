@@ -15,6 +15,16 @@ public protocol DeliverySource: AnyObject, Sendable {
     /// Settlements leave together, a moment later. On a connection that is gone the broker has already taken its
     /// messages back, so a settlement of that connection's is dropped here and never sent on another.
     func settle(_ tag: UInt64, as settlement: Settlement)
+
+    /// Notes that a delivery was dropped by whoever held it, which is a mistake of theirs; never blocks, never fails.
+    ///
+    /// It goes back to its queue, as ``Settlement/returned``; that is all that happens unless a source does more.
+    func abandon(_ tag: UInt64)
+}
+
+extension DeliverySource {
+    /// Gives the delivery back.
+    public func abandon(_ tag: UInt64) { settle(tag, as: .returned) }
 }
 
 /// A message on loan from its queue.
@@ -55,7 +65,7 @@ public struct Delivery: ~Copyable, Sendable {
     }
 
     deinit {
-        if !isSettled { source.settle(tag, as: .returned) }
+        if !isSettled { source.abandon(tag) }
     }
 
     /// Tells the broker that the message is done with.

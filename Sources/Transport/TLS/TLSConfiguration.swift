@@ -1,11 +1,15 @@
 /// How a connection is encrypted, and whom it trusts.
 ///
 /// The defaults are the safe choice: the system's authorities, certificate and host name verified, TLS 1.2 at least.
-/// Files are read when connecting, off the event loop, and again only after they have changed.
+/// Files are read when connecting, off the event loop, and again only after they have changed. A directory of
+/// authorities that is the system's is looked at the same way, except that OpenSSL reads the one small file that it needs
+/// of it during the first handshake.
 public struct TLSConfiguration: Hashable, Sendable {
     /// The authorities whose certificates are believed.
     public enum Trust: Hashable, Sendable {
-        /// Those of the system: OpenSSL's default directory, or `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+        /// Those of the system: OpenSSL's default file and directory, or `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+        ///
+        /// When the file changes, or the directory's list of files, they are read again by the next connection.
         case system
         /// All certificates of a PEM file.
         case file(String)

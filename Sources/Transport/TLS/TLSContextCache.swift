@@ -1,3 +1,4 @@
+internal import COpenSSL
 internal import CShims
 internal import Dispatch
 internal import Glibc
@@ -37,6 +38,12 @@ final class TLSContextCache: Sendable {
     private static let limit = 32
 
     private let entries = Mutex<[TLSConfiguration: Entry]>([:])
+    private let variable: @Sendable (String) -> String?
+
+    /// - Parameter variable: The environment, in which OpenSSL is told of other authorities than the system's.
+    init(variable: @escaping @Sendable (String) -> String? = { getenv($0).map { String(cString: $0) } }) {
+        self.variable = variable
+    }
 
     /// Makes a configuration ready on a thread where it may block.
     func load(
@@ -51,7 +58,7 @@ final class TLSContextCache: Sendable {
     /// Blocks while it looks at files.
     func context(for configuration: TLSConfiguration) throws(TransportError) -> TLSContext {
         // Taken before reading: a file that changes meanwhile is read again the next time.
-        let stamps = Self.files(of: configuration).map(Stamp.init)
+        let stamps = files(of: configuration).map(Stamp.init)
         if let entry = entries.withLock({ $0[configuration] }), entry.stamps == stamps { return entry.context }
         let context = try TLSContext(configuration)
         entries.withLock { entries in
@@ -61,14 +68,15 @@ final class TLSContextCache: Sendable {
         return context
     }
 
-    private static func files(of configuration: TLSConfiguration) -> [String] {
+    func files(of configuration: TLSConfiguration) -> [String] {
         var files: [String] = []
         if configuration.verification != .none {
             switch configuration.trust {
             case .system:
-                for variable in ["SSL_CERT_FILE", "SSL_CERT_DIR"] as [String] {
-                    if let path = getenv(variable) { files.append(String(cString: path)) }
-                }
+                files.append(variable("SSL_CERT_FILE") ?? String(cString: X509_get_default_cert_file()))
+                // A directory changes when one of its files is renamed, added or removed, as tools that renew it do.
+                let directories = variable("SSL_CERT_DIR") ?? String(cString: X509_get_default_cert_dir())
+                files += directories.split(separator: ":").map(String.init)
             case .file(let path): files.append(path)
             case .directory(let path): files += [path] + ((try? PEMFile.certificateFiles(in: path)) ?? [])
             case .pem: break

@@ -1,0 +1,66 @@
+import AMQP
+import CeleriacCore
+import FaultProxySupport
+import TestSupport
+import Testing
+
+@testable import CeleriacAMQP
+
+extension AMQPFaultTests {
+    @Suite("The framework's driver without a broker") struct DriverOutage {
+        private func withBroker(_ body: (FaultProxy, AMQPBroker) async throws -> Void) async throws {
+            try await withProxy(to: AMQPFaultTests.uri()) { proxy, uri in
+                let url = ServerURL("amqp://\(uri.user):\(uri.password)@\(uri.host):\(uri.port)/%2F")
+                let broker = try AMQPBroker(url, clientName: "outage")
+                do {
+                    try await body(proxy, broker)
+                } catch {
+                    await broker.close(grace: .seconds(1))
+                    throw error
+                }
+                await broker.close(grace: .seconds(1))
+            }
+        }
+
+        @Test("Who waits for a delivery can be cancelled while there is no broker; the others go on when there is one")
+        func cancelledLane() async throws {
+            try await withBroker { proxy, broker in
+                let queue = uniqueQueue()
+                let consumer = try await broker.consume([queue], prefetch: 10)
+                let other = Task { try await consumer.texts(1) }
+                let lane = Task { _ = try await consumer.next() }
+                proxy.setArrivals(.refuse)
+                proxy.apply(.cut(.reset))
+                let recovering = try #require(consumer as? AMQPMessageConsumer)
+                try await eventually("the subscription is being restored") { recovering.isRecovering }
+                let late = Task { _ = try await consumer.next() }
+                lane.cancel()
+                late.cancel()
+                for task in [lane, late] {
+                    let error = await #expect(throws: CeleriacError.self) {
+                        try await withDeadline(.seconds(5), "the wait ends") { try await task.value }
+                    }
+                    #expect(error?.code == .cancelled)
+                }
+                proxy.heal()
+                try await broker.publish("after", to: queue)
+                #expect(try await other.value == ["after"])
+                await consumer.stop()
+            }
+        }
+
+        @Test("A consumer can be stopped while there is no broker")
+        func stopped() async throws {
+            try await withBroker { proxy, broker in
+                let consumer = try await broker.consume([uniqueQueue()], prefetch: 10)
+                let lane = Task { try await consumer.takeOrEnd() }
+                proxy.setArrivals(.refuse)
+                proxy.apply(.cut(.reset))
+                let recovering = try #require(consumer as? AMQPMessageConsumer)
+                try await eventually("the subscription is being restored") { recovering.isRecovering }
+                try await withDeadline(.seconds(5), "stopping ends") { await consumer.stop() }
+                #expect(try await lane.value == nil)
+            }
+        }
+    }
+}
