@@ -1,5 +1,6 @@
 import Dispatch
 import Glibc
+import Synchronization
 
 @testable import AMQP
 
@@ -68,6 +69,23 @@ final class FakeBroker: Sendable {
                 if let result { return result }
                 if taken == 0, !read() { return nil }
             }
+        }
+
+        /// Sends heartbeats from another thread while a closure runs, however long the client is kept busy.
+        func beating(_ body: () -> Void) {
+            final class Flag: Sendable { let isOver = Mutex(false) }
+            let (flag, ended, descriptor) = (Flag(), DispatchSemaphore(value: 0), descriptor)
+            DispatchQueue(label: "heart of a fake broker").async {
+                let heartbeat: [UInt8] = [8, 0, 0, 0, 0, 0, 0, 0xCE]
+                while !flag.isOver.withLock({ $0 }) {
+                    _ = Glibc.send(descriptor, heartbeat, heartbeat.count, Int32(MSG_NOSIGNAL))
+                    usleep(200_000)
+                }
+                ended.signal()
+            }
+            body()
+            flag.isOver.withLock { $0 = true }
+            ended.wait()
         }
 
         /// Waits for a heartbeat of the client; other frames are passed over.

@@ -111,6 +111,37 @@ import Testing
         await connection.close()
     }
 
+    @Test("A logical channel goes on over the next one when that was closed for what it was owed")
+    func recovering() async throws {
+        let broker = FakeBroker { peer in
+            peer.handshake()
+            var closed: Set<UInt16> = []
+            while let (number, method) = peer.nextMethod() {
+                switch method {
+                case .channelOpen: peer.send(.channelOpenOk, on: number)
+                case .confirmSelect: peer.send(.confirmSelectOk, on: number)
+                case .basicPublish where !closed.isEmpty && !closed.contains(number):
+                    peer.send(.basicAck(.init(deliveryTag: 1)), on: number)
+                case .channelClose:
+                    closed.insert(number)
+                    peer.send(.channelCloseOk, on: number)
+                case .connectionClose: peer.send(.connectionCloseOk)
+                default: break
+                }
+            }
+        }
+        var options = RecoveringConnection.Options()
+        options.connection.publishWindow = 1
+        options.closeTimeout = .zero
+        let connection = try await RecoveringConnection.connect(to: [broker.uri], options: options)
+        let channel = try await connection.openChannel()
+        for _ in 1...17 {
+            #expect(codes(await channel.publish([message], timeout: .milliseconds(10))) == [.timedOut])
+        }
+        try await channel.publish(message)
+        await connection.close()
+    }
+
     @Test("Cancelled publishes leave the line while the broker blocks publishers")
     func cancelledInLine() async throws {
         let broker = FakeBroker { peer in

@@ -12,7 +12,7 @@ import Testing
     @Test("A given limit for unacknowledged data is off while the broker blocks publishers", arguments: [nil, 7])
     func userTimeout(_ seconds: Int?) async throws {
         let broker = FakeBroker { peer in
-            peer.handshake(heartbeat: 1)
+            peer.handshake(heartbeat: 30)
             peer.openChannel()
             peer.send(.connectionBlocked(.init(reason: "low on memory")))
             peer.expect("queue.purge")
@@ -39,16 +39,18 @@ import Testing
         let isPublished = DispatchSemaphore(value: 0)
         let broker = FakeBroker { peer in
             peer.handshake(heartbeat: 2)
-            peer.openChannel()
+            peer.beating { peer.openChannel() }
             // Longer than a server may be silent, and until everything is stuck.
             for _ in 1...12 {
                 usleep(400_000)
                 peer.send(Self.heartbeat)
             }
             while isPublished.wait(timeout: .now() + .milliseconds(400)) == .timedOut { peer.send(Self.heartbeat) }
-            peer.expect("queue.purge")
-            peer.send(.queuePurgeOk(.init(messageCount: 7)), on: 1)
-            peer.goodbye()
+            peer.beating {
+                peer.expect("queue.purge")
+                peer.send(.queuePurgeOk(.init(messageCount: 7)), on: 1)
+                peer.goodbye()
+            }
         }
         let connection = try await AMQPConnection.connect(to: broker.uri)
         let channel = try await connection.openChannel()
@@ -72,8 +74,10 @@ import Testing
     ) async throws -> (AMQPConnection, AMQPConsumer) {
         let broker = FakeBroker { peer in
             peer.handshake(heartbeat: 1)
-            peer.openChannel()
-            peer.expect("basic.consume")
+            peer.beating {
+                peer.openChannel()
+                peer.expect("basic.consume")
+            }
             peer.send(.basicQosOk, on: 1)
             peer.send(.basicConsumeOk(.init(consumerTag: "consumer-1")), on: 1)
             peer.send(Array((1...10).map { Self.delivery($0) }.joined()))
@@ -148,11 +152,11 @@ import Testing
 }
 
 extension AMQPConnection {
-    /// What the kernel is asked for, in milliseconds: `TCP_USER_TIMEOUT`, which Swift does not import.
+    /// What the kernel is asked for, in milliseconds.
     fileprivate var userTimeout: UInt32 {
         var value: UInt32 = 0
         var size = socklen_t(MemoryLayout<UInt32>.size)
-        getsockopt(stream.descriptor, Int32(IPPROTO_TCP), 18, &value, &size)
+        getsockopt(stream.descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &value, &size)
         return value
     }
 }

@@ -16,13 +16,18 @@ package struct ConfirmTracker<ID> {
         package var outcome: Outcome
     }
 
+    /// What is known of a publish ahead of its confirmation.
+    fileprivate enum Note {
+        case returned(Outcome)
+        /// Nobody waits for the confirmation, which is due all the same.
+        case givenUp
+    }
+
     fileprivate struct Slot {
         var id: ID?  // nil once settled or given up
-        /// Whether the confirmation is still due, though nobody waits for it.
-        var isGivenUp = false
-        var returned: Outcome?
+        var note: Note?
 
-        var isDue: Bool { id != nil || isGivenUp }
+        var isDue: Bool { id != nil || note != nil }
     }
 
     /// Publishes from `firstNumber` on, the settled ones among them included.
@@ -70,15 +75,15 @@ package struct ConfirmTracker<ID> {
         replyText: String,
         where matches: (ID) -> Bool
     ) -> ID? {
-        let outcome = Outcome.returned(replyCode: replyCode, replyText: replyText)
+        let note = Note.returned(.returned(replyCode: replyCode, replyText: replyText))
         for number in stragglers.keys.sorted() {
-            guard let slot = stragglers[number], slot.returned == nil, let id = slot.id, matches(id) else { continue }
-            stragglers[number]?.returned = outcome
+            guard let slot = stragglers[number], slot.note == nil, let id = slot.id, matches(id) else { continue }
+            stragglers[number]?.note = note
             return id
         }
         for offset in 0..<slots.count {
-            guard slots[offset].returned == nil, let id = slots[offset].id, matches(id) else { continue }
-            slots[offset].returned = outcome
+            guard slots[offset].note == nil, let id = slots[offset].id, matches(id) else { continue }
+            slots[offset].note = note
             return id
         }
         return nil
@@ -133,7 +138,13 @@ package struct ConfirmTracker<ID> {
             givenUp -= 1
             return
         }
-        settled.append(Settled(id: id, outcome: slot.returned ?? (isNack ? .nacked : .confirmed)))
+        let outcome: Outcome
+        if case .returned(let earlier) = slot.note {
+            outcome = earlier
+        } else {
+            outcome = isNack ? .nacked : .confirmed
+        }
+        settled.append(Settled(id: id, outcome: outcome))
         outstanding -= 1
     }
 
@@ -141,11 +152,11 @@ package struct ConfirmTracker<ID> {
     package mutating func giveUp(where isOver: (ID) -> Bool) {
         func isLeft(_ slot: Slot) -> Bool { slot.id.map(isOver) ?? false }
         for (number, slot) in stragglers where isLeft(slot) {
-            stragglers[number] = Slot(isGivenUp: true)
+            stragglers[number] = Slot(note: .givenUp)
             (outstanding, givenUp) = (outstanding - 1, givenUp + 1)
         }
         for offset in 0..<slots.count where isLeft(slots[offset]) {
-            slots[offset] = Slot(isGivenUp: true)
+            slots[offset] = Slot(note: .givenUp)
             (outstanding, givenUp) = (outstanding - 1, givenUp + 1)
         }
     }
@@ -166,6 +177,7 @@ package struct ConfirmTracker<ID> {
 }
 
 extension ConfirmTracker: Sendable where ID: Sendable {}
+extension ConfirmTracker.Note: Sendable where ID: Sendable {}
 extension ConfirmTracker.Slot: Sendable where ID: Sendable {}
 extension ConfirmTracker.Settled: Sendable where ID: Sendable {}
 extension ConfirmTracker.Settled: Equatable where ID: Equatable {}

@@ -205,6 +205,14 @@ extension AMQPConnection {
             return true
         }
         guard core.machine.isOpen else { return }
+        // Of a body that is stuck half-way: the rest still follows, as nothing else may come in its place.
+        if let operation = core.unsent?.operation, !operation.isFinished {
+            if operation.deadline <= now {
+                operation.finish(.failure(timeout))
+            } else {
+                next = min(next ?? operation.deadline, operation.deadline)
+            }
+        }
         if let next { armSweep(core, next) }
         pump(core)
     }
