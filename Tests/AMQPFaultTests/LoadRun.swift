@@ -11,6 +11,8 @@ struct LoadRun: Sendable {
     /// At least so many messages; more while faults go on.
     let total: Int
     let ledger = Ledger()
+    /// Of a publish.
+    private let lastFailure = Shared<AMQPError?>(nil)
 
     static let prefetch: UInt16 = 200
     /// Publishes at once.
@@ -51,7 +53,7 @@ struct LoadRun: Sendable {
     func verify(_ faults: @escaping @Sendable () async throws -> Void) async throws {
         let areFaultsOver = Shared(false)
         let last = Shared(0)
-        let producer = try await producing.openChannel()
+        let producer = Producer(producing, try await producing.openChannel())
         let channel = try await consuming.openChannel()
         let consumer = try await channel.consume(queue, prefetch: Self.prefetch)
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -100,7 +102,8 @@ struct LoadRun: Sendable {
     }
 
     private var account: String {
-        "\(ledger.summary), \(ledger.unconsumedCount) unconsumed, \(producing.state), \(consuming.state)"
+        "\(ledger.summary), \(ledger.unconsumedCount) unconsumed, \(producing.state), \(consuming.state), "
+            + "last failure: \(lastFailure.value.map { "\($0)" } ?? "none")"
     }
 
     /// How often in a row one of the connections has tried to come back by now.
@@ -115,7 +118,7 @@ struct LoadRun: Sendable {
     }
 
     /// Publishes a message until it is confirmed, always under the same id.
-    private func publish(_ message: Int, _ channel: RecoveringChannel) async throws {
+    private func publish(_ message: Int, _ producer: Producer) async throws {
         var properties = BasicProperties.persistent
         properties.messageID = "\(message)"
         let outgoing = AMQPMessage(routingKey: queue, properties: properties, body: body(message))
@@ -123,14 +126,17 @@ struct LoadRun: Sendable {
             // A failure on the way out of the test would be tried again for ever.
             try Task.checkCancellation()
             ledger.attempt(message)
+            let channel = await producer.channel
             do throws(AMQPError) {
                 try await channel.publish(outgoing, timeout: .seconds(20))
                 return ledger.confirmed(message)
             } catch {
+                lastFailure.value = error
                 if error.isOutcomeUnknown { ledger.unknown(message) } else { ledger.unsent(message) }
                 if [.cancelled, .invalidArgument, .returned, .notFound].contains(error.code) { throw error }
                 // Nothing else would end this loop.
                 if case .closed = producing.state { throw error }
+                if error.code == .nacked { try await producer.replace(channel) }
             }
         }
     }
@@ -151,5 +157,27 @@ struct LoadRun: Sendable {
             // A stale one comes again.
             if error.code != .staleDelivery { throw error }
         }
+    }
+}
+
+/// The channel that messages are published on, until the broker refuses them.
+///
+/// RabbitMQ asks the leader of a quorum queue for its version when a channel publishes to it first, and refuses what
+/// that channel publishes for as long as the node of the leader that it knew then is away, whoever leads by now.
+private actor Producer {
+    private let connection: RecoveringConnection
+    private(set) var channel: RecoveringChannel
+
+    init(_ connection: RecoveringConnection, _ channel: RecoveringChannel) {
+        self.connection = connection
+        self.channel = channel
+    }
+
+    /// Takes another channel instead of one that refuses; what is under way on the old one may end there.
+    func replace(_ refusing: RecoveringChannel) async throws {
+        try await Task.sleep(for: .milliseconds(100))
+        guard channel === refusing else { return }
+        let fresh = try await connection.openChannel()
+        if channel === refusing { channel = fresh } else { await fresh.close() }
     }
 }

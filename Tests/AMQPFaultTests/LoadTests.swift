@@ -62,5 +62,44 @@ extension AMQPFaultTests {
             let leader = try #require(line.split(separator: "\t").last)
             return try #require(nodes.first { $0.isNode(leader) }, "\(line)")
         }
+
+        @Test(
+            "Both clients leave a node that a partition has put in the minority, and lose nothing",
+            .enabled(if: PrivateRabbitMQ.script != nil, "set CELERIAC_SERVERS")
+        )
+        func partition() async throws {
+            try await PrivateRabbitMQ.withCluster { nodes in
+                for node in nodes { try await node.pauseMinority() }
+                let total = 3000 * AMQPFaultTests.scale
+                try await LoadRun.with(nodes.map(\.uri), total: total, queue: ["x-queue-type": "quorum"]) { run in
+                    try await run.verify {
+                        for (number, victim) in [run.producing, run.consuming].enumerated() {
+                            let due = (number + 1) * total / 3
+                            try await eventually(within: .seconds(60), "\(due) are confirmed: \(run.ledger.summary)") {
+                                run.ledger.confirmedCount >= due
+                            }
+                            let peer = try await victim.connection(before: .now + .seconds(20)).peer
+                            let minority = try #require(nodes.first { peer.hasSuffix(":\($0.uri.port)") })
+                            let majority = nodes.filter { $0.uri.port != minority.uri.port }
+                            let link = try await victim.connection(before: .now + .seconds(20))
+                            try await minority.partition(from: majority, true)
+                            let end = await link.waitUntilClosed()
+                            run.ledger.fault()
+                            // A node that pauses says so, or just hangs up.
+                            #expect([.connectionClosed, .connectionLost].contains(end.code), "\(end)")
+                            // The others must go on.
+                            let confirmed = run.ledger.confirmedCount
+                            try await eventually(within: .seconds(60), "the majority goes on: \(run.ledger.summary)") {
+                                run.ledger.confirmedCount >= confirmed + 100
+                            }
+                            let next = try await victim.connection(before: .now + .seconds(20)).peer
+                            #expect(majority.contains { next.hasSuffix(":\($0.uri.port)") })
+                            try await minority.partition(from: majority, false)
+                            try await minority.awaitReturn()
+                        }
+                    }
+                }
+            }
+        }
     }
 }
