@@ -24,6 +24,8 @@ public final class AMQPBroker: Broker {
     private struct Publishing: Sendable {
         var declared = Declared()
         var channel: AMQPChannel?
+        /// The channel before, on which publishes may still be unconfirmed.
+        var retired: (channel: AMQPChannel, at: ContinuousClock.Instant)?
 
         var openChannel: AMQPChannel? { channel?.closeReason == nil ? channel : nil }
     }
@@ -161,16 +163,19 @@ public final class AMQPBroker: Broker {
         var attempt = PublishAttempt()
         while true {
             var isConnected = false
+            var shared: AMQPChannel?
             do throws(AMQPError) {
                 let connection = try await publishing.connection(before: deadline)
                 isConnected = true
                 let channel = try await channel(for: route, isDelayed: seconds > 0, on: connection, before: deadline)
+                shared = channel
                 let remaining = max(.milliseconds(1), ContinuousClock.now.duration(to: deadline))
                 guard attempt.isAlone else { return try await channel.publish(outgoing, timeout: remaining) }
                 return try await connection.withSetupChannel { channel throws(AMQPError) in
                     try await channel.publish(outgoing, timeout: remaining)
                 }
             } catch {
+                if error.code == .nacked, !attempt.isAlone, let shared { retire(shared) }
                 let isOver = ContinuousClock.now >= deadline || state.withLock { $0.isClosed }
                 let step = attempt.failed(error, wasConnected: isConnected, declaresQueue: route.queue != nil)
                 guard !isOver, step != .giveUp else {
@@ -273,6 +278,24 @@ public final class AMQPBroker: Broker {
         }
         if channel !== opened { await opened.close() }
         return channel
+    }
+
+    /// Has later publishes use another channel.
+    ///
+    /// A channel of RabbitMQ that first published to a quorum queue while the node of its leader was gone refuses all
+    /// messages for that queue until the node is back, whoever leads since; another channel does not. A queue that is
+    /// full refuses as well, so this happens once a second at most.
+    private func retire(_ channel: AMQPChannel) {
+        let now = ContinuousClock.now
+        let predecessor: AMQPChannel? = state.withLock { state in
+            guard state.publishing.value.channel === channel else { return nil }
+            let last = state.publishing.value.retired
+            if let last, last.at.duration(to: now) < .seconds(1) { return nil }
+            state.publishing.value.channel = nil
+            state.publishing.value.retired = (channel, now)
+            return last?.channel
+        }
+        predecessor?.closeLater()
     }
 
     // MARK: Consuming

@@ -194,4 +194,30 @@ extension RecoveryTests {
             try await eventually("one channel is left") { await connection.channelCount == before }
         }
     }
+
+    @Test("After a refusal publishes go over another channel, and those under way stay on theirs")
+    func refusedPublish() async throws {
+        try await withBroker { broker in
+            let full = uniqueQueue()
+            try await withServer { channel in
+                _ = try await channel.declareQueue(
+                    full.name.rawValue,
+                    durable: true,
+                    arguments: QueueArguments(maxLength: 1, overflow: .rejectPublish)
+                )
+            }
+            try await broker.publish("fits", to: full)
+            let first = try #require(broker.sharedChannel)
+            let error = await #expect(throws: CeleriacError.self) { try await broker.publish("too much", to: full) }
+            #expect(error?.code == .refused)
+            #expect(broker.sharedChannel == nil && first.closeReason == nil)
+            try await broker.publish("elsewhere", to: uniqueQueue())
+            let second = try #require(broker.sharedChannel)
+            #expect(second !== first)
+            try await broker.take(from: full.name).acknowledge()
+            try await broker.publish("fits again", to: full)
+            #expect(broker.sharedChannel === second)
+            try await withServer { channel in _ = try await channel.deleteQueue(full.name.rawValue) }
+        }
+    }
 }
