@@ -33,7 +33,7 @@ while kill -s 0 "$tests" 2>/dev/null; do
 done
 wait
 
-if ((status == 0)) && skipped=$(grep -E '^. (Suite|Test) .* skipped' "$log"); then
+if ((status == 0)) && skipped=$(grep -aE '^➜ (Suite|Test) .* skipped(:|\.)' "$log"); then
     printf '%s\n' "${0##*/}: skipped although all servers are there:" "$skipped" >&2
     status=1
 fi
