@@ -11,6 +11,7 @@ cd "$root"
 export BENCH_COUNT=${BENCH_COUNT:-50000} BENCH_CELERY_COUNT=${BENCH_CELERY_COUNT:-3000}
 export BENCH_TRIPS=${BENCH_TRIPS:-1000} BENCH_ROUNDS=${BENCH_ROUNDS:-3}
 export BENCH_AMQP_COUNT=${BENCH_AMQP_COUNT:-50000} BENCH_AMQP_ROUNDS=${BENCH_AMQP_ROUNDS:-9}
+export BENCH_AMQP_CASES=${BENCH_AMQP_CASES:-.}
 export BENCH_MEMORY_COUNT=${BENCH_MEMORY_COUNT:-200000}
 export BENCH_REDIS_COUNT=${BENCH_REDIS_COUNT:-200000} BENCH_WAITERS=${BENCH_WAITERS:-10000}
 export BENCH_SECTIONS=${BENCH_SECTIONS:-amqp framework redis}
@@ -80,7 +81,7 @@ measure() { # COMMAND…: a contestant that hangs fails the run; a hole in the t
 
 amqp_cases=()
 add_case() { # NAME ARGUMENT…: the first argument is the measure
-    amqp_cases+=("$*")
+    [[ ! $1 =~ $BENCH_AMQP_CASES ]] || amqp_cases+=("$*")
 }
 large=$((BENCH_AMQP_COUNT / 10))
 for type in classic quorum; do
@@ -109,23 +110,24 @@ calm() {
 }
 
 amqp_section() {
-    local round name arguments place turns=(bare amqp control)
+    local round name arguments place turns bare
     for ((round = 1; round <= BENCH_AMQP_ROUNDS; round++)); do
         for case in "${amqp_cases[@]}"; do
             read -r name arguments <<<"$case"
             read -ra arguments <<<"$arguments"
             progress "AMQP round $round of $BENCH_AMQP_ROUNDS: $name"
+            # The C program knows no difference between the ways to publish: it has one window, which slides.
+            bare=("$BENCH_BARE" "${arguments[0]/#publish-*/publish}" "${arguments[@]:1}")
+            turns=(bare amqp control)
+            [[ $name != *-publish* ]] || turns+=(library)
             # Whoever comes first or last in one round does not in the next.
-            for place in 0 1 2; do
+            for place in "${!turns[@]}"; do
                 calm
-                # The C program knows no difference between the ways to publish: it has one window, which slides.
-                case ${turns[(place + round) % 3]} in
+                case ${turns[(place + round) % ${#turns[@]}]} in
                     amqp) measure "$BENCH_AMQP" "${arguments[@]}" --name "$name" ;;
-                    bare) measure "$BENCH_BARE" "${arguments[0]/#publish-*/publish}" "${arguments[@]:1}" --name "$name" ;;
-                    control)
-                        measure "$BENCH_BARE" "${arguments[0]/#publish-*/publish}" "${arguments[@]:1}" \
-                            --name "$name-control"
-                        ;;
+                    bare) measure "${bare[@]}" --name "$name" ;;
+                    control) measure "${bare[@]}" --name "$name-control" ;;
+                    library) measure "${bare[@]}" --writes library --name "$name-library" ;;
                 esac
             done
         done

@@ -42,7 +42,7 @@ class Samples:
         return statistics.median(self.all(contestant, measure, figure))
 
     def ratio(self, contestant, measure, base):
-        """The median over the rounds of each round's ratio to the C program, and the middle half of them."""
+        """The median over the rounds of each round's ratio to what the C program did, and the middle half of them."""
         rates, floors = self.all(contestant, measure, "rate"), self.all(MEASURE, base, "rate")
         if len(rates) != len(floors):
             sys.exit(f"table: {contestant} took part in {len(rates)} of {len(floors)} rounds of {base}")
@@ -67,14 +67,14 @@ def framework(samples, contestants):
 
 
 def amqp(samples, cases):
-    rows = [
-        ["case", "amqp /s", "bare-c /s", "ratio", "middle half", "bare-c ÷ itself", "middle half", "amqp CPU µs", "bare-c CPU µs"]
-    ]
+    ratios = ["ratio", "middle half", "bare-c ÷ itself", "middle half", "librabbitmq's writes"]
+    rows = [["case", "amqp /s", "bare-c /s", *ratios, "amqp CPU µs", "bare-c CPU µs"]]
     for case in cases:
         rates = [f"{samples.median(who, case, 'rate'):,.0f}" for who in ("amqp", MEASURE)]
         processor = [f"{samples.median(who, case, 'cpu_us'):.1f}" for who in ("amqp", MEASURE)]
         ratios = [*samples.ratio("amqp", case, case), *samples.ratio(MEASURE, f"{case}-control", case)]
-        rows.append([case, *rates, *ratios, *processor])
+        own = samples.ratio("amqp", case, f"{case}-library")[0] if "publish" in case else ""
+        rows.append([case, *rates, *ratios, own, *processor])
     show(rows)
     transactions, confirmed = (samples.median("amqp", case, "rate") for case in ("transactions", cases[0]))
     print(

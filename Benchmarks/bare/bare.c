@@ -1,13 +1,14 @@
 // The measure of the other contestants: what the servers can carry when the client costs next to nothing.
 // librabbitmq reads the frames; what is sent often (publish, ack) is gathered into one write, which the library cannot.
 //
-//   bare publish       --count N [--window W] [--size OCTETS] [--mandatory yes|no]
+//   bare publish       --count N [--window W] [--size OCTETS] [--mandatory yes|no] [--writes gathered|library]
 //   bare drain         --count N [--prefetch P] [--size OCTETS] [--ack multiple|single] [--redis]
 //   bare drain-results --count N ...      the same as drain --redis
 //   bare roundtrip     --count N
 //   bare fenced        --count N --script FILE [--window W]     results in Redis alone, by Celeriac's script
 //   bare lean          --count N [--window W]                   the same by SETEX and PUBLISH
 //
+// With --writes library each publish is the library's own, as in other programs, with a write of its own.
 // RABBITMQ_URL and REDIS_URL name the servers; --queue-type quorum asks for quorum queues. One JSON line each, in which
 // --name replaces the measure's name.
 
@@ -44,6 +45,7 @@ struct options {
     int prefetch;
     bool mandatory;
     bool multiple;
+    bool gathers;
     bool redis;
 };
 
@@ -240,12 +242,23 @@ static void publish_all(amqp_connection_state_t connection, const struct options
     memset(body, 'x', options->size);
     amqp_confirm_select(connection, CHANNEL);
     check(connection, "confirm.select");
+    amqp_basic_properties_t properties = {
+        ._flags = AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG,
+        .content_type = amqp_cstring_bytes("application/json"),
+        .delivery_mode = AMQP_DELIVERY_PERSISTENT,
+    };
     size_t room = options->size + 512;
     uint64_t published = 0, confirmed = 0;
     while (confirmed < options->count) {
         while (published < options->count && published - confirmed < options->window) {
-            if (out.used + room > GATHER) flush(connection, &out);
-            put_publish(&out, queue_name, body, options->size, options->mandatory);
+            if (options->gathers) {
+                if (out.used + room > GATHER) flush(connection, &out);
+                put_publish(&out, queue_name, body, options->size, options->mandatory);
+            } else if (amqp_basic_publish(connection, CHANNEL, amqp_empty_bytes, amqp_cstring_bytes(queue_name),
+                                          options->mandatory, 0, &properties,
+                                          (amqp_bytes_t){.len = options->size, .bytes = body}) != AMQP_STATUS_OK) {
+                die("basic.publish", "not sent");
+            }
             published++;
         }
         flush(connection, &out);
@@ -507,7 +520,7 @@ static void roundtrip(const struct options *options) {
 static void usage(void) {
     fputs("usage: bare publish|drain|drain-results|roundtrip|fenced|lean --count N [--window W] [--size OCTETS] [--prefetch P]\n"
           "            [--mandatory yes|no] [--ack multiple|single] [--redis] [--queue-type classic|quorum] [--name NAME]\n"
-          "            [--script FILE]\n",
+          "            [--script FILE] [--writes gathered|library]\n",
           stderr);
     exit(64);
 }
@@ -521,7 +534,8 @@ static uint64_t number(const char *text, uint64_t largest) {
 
 int main(int argc, char **argv) {
     struct options options = {
-        .queue_type = "classic", .window = 1000, .size = 250, .prefetch = 100, .mandatory = true, .multiple = true};
+        .queue_type = "classic", .window = 1000, .size = 250, .prefetch = 100, .mandatory = true, .multiple = true,
+        .gathers = true};
     if (argc < 2) usage();
     options.command = options.name = argv[1];
     for (int index = 2; index < argc; index++) {
@@ -541,6 +555,8 @@ int main(int argc, char **argv) {
         else if (strcmp(name, "--script") == 0) options.script = value;
         else if (strcmp(name, "--mandatory") == 0 && strcmp(value, "yes") == 0) options.mandatory = true;
         else if (strcmp(name, "--mandatory") == 0 && strcmp(value, "no") == 0) options.mandatory = false;
+        else if (strcmp(name, "--writes") == 0 && strcmp(value, "gathered") == 0) options.gathers = true;
+        else if (strcmp(name, "--writes") == 0 && strcmp(value, "library") == 0) options.gathers = false;
         else if (strcmp(name, "--ack") == 0 && strcmp(value, "multiple") == 0) options.multiple = true;
         else if (strcmp(name, "--ack") == 0 && strcmp(value, "single") == 0) options.multiple = false;
         else usage();
