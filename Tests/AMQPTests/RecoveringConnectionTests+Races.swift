@@ -53,24 +53,27 @@ extension RecoveringConnectionTests {
 
     // MARK: Closing between a start and its registration
 
+    /// A consumer that the broker has started, and that nothing is known of yet.
+    private func startedConsumer(
+        over broker: FakeBroker
+    ) async throws -> (RecoveringConnection, RecoveringChannel, RecoveringConsumer.Start, AMQPConsumer) {
+        let connection = try await RecoveringConnection.connect(to: [broker.uri], options: options())
+        let channel = try await connection.openChannel()
+        let start = RecoveringConsumer.Start(prefetch: 1, noAck: false, isExclusive: false, arguments: [:])
+        let started = try await start.perform("q", tag: "t", on: #require(channel.gate.current))
+        return (connection, channel, start, started)
+    }
+
     @Test(
         "A consumer whose channel or connection is closed while it is started ends, and is cancelled",
         arguments: [true, false]
     )
     func closedWhileStarting(_ isConnection: Bool) async throws {
-        let asked = Asked()
         let broker = FakeBroker { peer in
             peer.handshake()
-            Self.serve(peer) { _, method in
-                asked.note(method.name)
-                return false
-            }
+            Self.serve(peer)
         }
-        let connection = try await RecoveringConnection.connect(to: [broker.uri], options: options())
-        let channel = try await connection.openChannel()
-        let start = RecoveringConsumer.Start(prefetch: 1, noAck: false, isExclusive: false, arguments: [:])
-        let physical = try #require(channel.gate.current)
-        let started = try await start.perform("q", tag: "t", on: physical)
+        let (connection, channel, start, started) = try await startedConsumer(over: broker)
         if isConnection { await connection.close() } else { await channel.close() }
         let error = await #expect(throws: AMQPError.self) {
             _ = try await channel.adopt(started, start, queue: "q", tag: "t", .resume)
@@ -90,10 +93,7 @@ extension RecoveringConnectionTests {
                 return false
             }
         }
-        let connection = try await RecoveringConnection.connect(to: [broker.uri], options: options())
-        let channel = try await connection.openChannel()
-        let start = RecoveringConsumer.Start(prefetch: 1, noAck: false, isExclusive: false, arguments: [:])
-        let started = try await start.perform("q", tag: "t", on: #require(channel.gate.current))
+        let (connection, channel, start, started) = try await startedConsumer(over: broker)
         // As the end of a channel that cannot be opened again does, for its recovering side only.
         connection.change { $0.machine.removeChannel(channel.id) }
         await #expect(throws: AMQPError.self) {

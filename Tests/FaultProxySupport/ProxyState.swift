@@ -48,7 +48,7 @@ struct ProxyState {
         var descriptors = [pollfd(fd: wake, events: Int16(POLLIN), revents: 0)]
         var owners = [Polled.wake]
         var due: ContinuousClock.Instant?
-        if arrivals == .accept || arrivals == .reset, links.count < 1000 {
+        if takesArrivals, links.count < 1000 {
             descriptors.append(pollfd(fd: listener, events: Int16(POLLIN), revents: 0))
             owners.append(.listener)
         }
@@ -102,8 +102,11 @@ struct ProxyState {
         }
     }
 
+    private var takesArrivals: Bool { arrivals == .accept || arrivals == .reset }
+
     private mutating func acceptAll() {
-        while true {
+        // Who came while it was decided otherwise was waited for before that.
+        while takesArrivals {
             let client = Socket.accept(listener)
             guard client >= 0 else { return }
             let server = arrivals == .accept ? Socket.connect(to: upstream) : -1

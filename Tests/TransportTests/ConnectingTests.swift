@@ -37,11 +37,8 @@ struct ConnectingTests {
         }
     }
 
-    @Test("An address that refuses gives way to the next one at once")
-    func refusal() async throws {
-        let dead = try HangingListener(isListening: false)
-        var options = SocketOptions()
-        options.attemptDelay = .seconds(3600)
+    /// Connects to a host of both addresses, the dead one first, and expects to reach the server.
+    private func expectServer(after dead: HangingListener, _ options: SocketOptions) async throws {
         let stream = try await ByteStream.connect(
             to: live,
             timeout: .seconds(30),
@@ -51,18 +48,20 @@ struct ConnectingTests {
         #expect(await greeting(stream) == Array("v4".utf8))
     }
 
+    @Test("An address that refuses gives way to the next one at once")
+    func refusal() async throws {
+        let dead = try HangingListener(isListening: false)
+        var options = SocketOptions()
+        options.attemptDelay = .seconds(3600)
+        try await expectServer(after: dead, options)
+    }
+
     @Test("Beside an address that never answers the next one is tried, and wins")
     func race() async throws {
         let dead = try HangingListener(isListening: true)
         var options = SocketOptions()
         options.attemptDelay = .milliseconds(10)
-        let stream = try await ByteStream.connect(
-            to: live,
-            timeout: .seconds(30),
-            options: options,
-            lookUp: Self.names([dead.endpoint, live])
-        )
-        #expect(await greeting(stream) == Array("v4".utf8))
+        try await expectServer(after: dead, options)
     }
 
     @Test("An address that takes longer than an address may gives way to the next one")
@@ -71,13 +70,7 @@ struct ConnectingTests {
         var options = SocketOptions()
         options.attemptDelay = .seconds(3600)
         options.addressTimeout = .milliseconds(50)
-        let stream = try await ByteStream.connect(
-            to: live,
-            timeout: .seconds(30),
-            options: options,
-            lookUp: Self.names([dead.endpoint, live])
-        )
-        #expect(await greeting(stream) == Array("v4".utf8))
+        try await expectServer(after: dead, options)
         // Without another one, that is the end, and the error says why.
         let error = await #expect(throws: TransportError.self) {
             _ = try await ByteStream.connect(

@@ -25,8 +25,8 @@ extension AMQPChannel {
     ) async throws(AMQPError) -> Int {
         var unwanted: [DeliveryTag] = []
         let result = await replay(queue, maximum, isWanted, &unwanted)
-        // Not before the end, or the queue would never come to one.
-        for tag in unwanted { try reject(tag, requeue: true) }
+        // Not before the end, or the same ones would come again. Of a channel that is gone they go back by themselves.
+        for tag in unwanted { _ = try? reject(tag, requeue: true) }
         return try result.get()
     }
 
