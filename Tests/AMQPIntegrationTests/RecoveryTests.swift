@@ -98,7 +98,9 @@ struct RecoveryTests {
         try await withRelay { connection, relay in
             let channel = try await connection.openChannel()
             let exchange = TestBroker.uniqueName("source")
-            try await channel.declareExchange(exchange, type: "fanout", durable: false, autoDelete: true)
+            // Were it to go with its last queue, the broker might delete it under the new binding: it may notice the end of
+            // the lost connection, and delete the old queue, only after the exchange was declared again.
+            try await channel.declareExchange(exchange, type: "fanout", durable: false)
             let queue = try await channel.declareQueue(durable: false, exclusive: true).name
             try await channel.bindQueue(queue, to: exchange, routingKey: "k")
             let consumer = try await channel.consume(queue)
@@ -113,6 +115,7 @@ struct RecoveryTests {
             }
             // Named as at the beginning.
             #expect(try await channel.purgeQueue(queue) == 0)
+            try await channel.deleteExchange(exchange)
         }
     }
 
