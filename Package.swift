@@ -90,7 +90,14 @@ let package = Package(
 
         .target(name: "TestSupport", dependencies: ["CeleriacCore"], path: "Tests/Support", swiftSettings: settings),
         .target(
+            name: "ProcessSupport",
+            dependencies: ["CShims"],
+            path: "Tests/ProcessSupport",
+            swiftSettings: settings
+        ),
+        .target(
             name: "TLSSupport",
+            dependencies: ["ProcessSupport"],
             path: "Tests/TLSSupport",
             exclude: ["make-certificates.sh"],
             swiftSettings: settings
@@ -98,43 +105,57 @@ let package = Package(
         suite("TransportTests", ["Transport", "COpenSSL", "TLSSupport"]),
         .target(
             name: "FaultProxySupport",
-            dependencies: ["CShims"],
+            dependencies: ["CShims", "ProcessSupport"],
             path: "Tests/FaultProxySupport",
             swiftSettings: settings
         ),
-        suite("FaultProxyTests", ["FaultProxySupport"]),
+        suite("FaultProxyTests", ["FaultProxySupport", "ProcessSupport"]),
         .target(name: "FuzzTargets", dependencies: ["AMQP", "Redis"], path: "Fuzz/Targets", swiftSettings: settings),
         suite("FuzzTests", ["FuzzTargets"]),
-        suite("CeleriacTests", ["Celeriac", "quickstart"]),
+        suite("CeleriacTests", ["Celeriac", "ProcessSupport", "quickstart"]),
         suite("CeleriacCoreTests", ["CeleriacCore", "TestSupport"]),
         suite(
             "ContractTests",
-            ["CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "FleetSupport", "Redis", "TLSSupport", "TestSupport"]
+            [
+                "CeleriacAMQP", "CeleriacCore", "CeleriacRedis", "FleetSupport", "ProcessSupport", "Redis",
+                "TLSSupport",
+                "TestSupport",
+            ]
         ),
         suite("CeleriacWorkerTests", ["CeleriacWorker", "TestSupport"]),
-        suite("RedisTests", ["FaultProxySupport", "Redis", "TLSSupport", "Transport"]),
+        suite("RedisTests", ["FaultProxySupport", "ProcessSupport", "Redis", "TLSSupport", "Transport"]),
         suite("CeleriacBeatTests", ["CeleriacBeat", "CeleriacCore", "TestSupport"]),
         suite("AMQPTests", ["AMQP"]),
         suite("CeleriacAMQPTests", ["AMQP", "CeleriacAMQP", "CeleriacCore", "TestSupport"]),
         suite("AMQPIntegrationTests", ["AMQP", "FaultProxySupport", "TLSSupport", "Transport"]),
-        suite("AMQPConformanceTests", ["AMQP", "FaultProxySupport", "TLSSupport", "TestSupport", "Transport"]),
+        suite(
+            "AMQPConformanceTests",
+            ["AMQP", "FaultProxySupport", "ProcessSupport", "TLSSupport", "TestSupport", "Transport"]
+        ),
         program("fleet", at: "Tests/Fixtures/fleet"),
         .target(
             name: "FleetSupport",
-            dependencies: ["Celeriac", "CeleriacCore", "TestSupport"],
+            dependencies: ["Celeriac", "CeleriacCore", "ProcessSupport", "TestSupport"],
             path: "Tests/FleetSupport",
             swiftSettings: settings
         ),
         suite(
             "AMQPFaultTests",
-            ["AMQP", "CeleriacAMQP", "CeleriacCore", "FaultProxySupport", "FleetSupport", "TestSupport"]
+            ["AMQP", "CeleriacAMQP", "CeleriacCore", "FaultProxySupport", "ProcessSupport", "TestSupport"]
         ),
         suite(
             "FaultTests",
-            ["fleet", "FaultProxySupport", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "Redis"]
+            [
+                "fleet", "FaultProxySupport", "FleetSupport", "ProcessSupport", "TestSupport", "Celeriac",
+                "CeleriacCore",
+                "Redis",
+            ]
         ),
-        suite("InteropTests", ["fleet", "FleetSupport", "TestSupport", "Celeriac", "CeleriacCore", "AMQP", "Redis"]),
-        suite("DocumentationTests", ["Celeriac"]),
-        suite("AMQPExamplesTests", ["FleetSupport", "TestSupport"]),
+        suite(
+            "InteropTests",
+            ["fleet", "FleetSupport", "ProcessSupport", "TestSupport", "Celeriac", "CeleriacCore", "AMQP", "Redis"]
+        ),
+        suite("DocumentationTests", ["Celeriac", "ProcessSupport"]),
+        suite("AMQPExamplesTests", ["ProcessSupport", "TestSupport"]),
     ]
 )

@@ -1,3 +1,4 @@
+import ProcessSupport
 import TLSSupport
 import TestSupport
 import Testing
@@ -18,7 +19,7 @@ struct ConformanceTests {
 
     @Test(
         "Does it, as the broker's own tool shows",
-        .enabled(if: Control.isAvailable, "run Scripts/with-servers.sh"),
+        .enabled(if: ServerScript.isAvailable, "run Scripts/with-servers.sh"),
         .timeLimit(.minutes(2)),
         arguments: Area.features(.control)
     )
@@ -36,7 +37,7 @@ struct ConformanceTests {
         try await Lab.run(feature.clause)
     }
 
-    @Suite(.serialized, .enabled(if: Control.isAvailable, "run Scripts/with-servers.sh"), OwnBrokerTrait())
+    @Suite(.serialized, .enabled(if: ServerScript.isAvailable, "run Scripts/with-servers.sh"), OwnBrokerTrait())
     struct WithOwnBroker {
         @Test("Does it with a broker of its own", .timeLimit(.minutes(10)), arguments: Area.features(.ownBroker))
         func feature(_ feature: Feature) async throws {

@@ -1,5 +1,5 @@
-import FleetSupport
 import Foundation
+import ProcessSupport
 import TestSupport
 import Testing
 
@@ -144,30 +144,20 @@ struct ExampleTests {
 
     @Test(
         "After a restart the durable queue has its persistent message, and nothing else is left",
-        .enabled(if: variable("CELERIAC_SERVERS") != nil, "run beside Scripts/with-servers.sh")
+        .enabled(if: ServerScript.isAvailable, "run beside Scripts/with-servers.sh")
     )
     func restart() async throws {
         try await ServerTurn.take {
-            try await Self.withDirectory(in: variable("CELERIAC_SERVERS_DIR"), restarted)
+            try await ServerScript.withDirectory("amqp-examples", restarted)
         }
     }
 
     private func restarted(_ directory: String) async throws {
-        let script = try #require(variable("CELERIAC_SERVERS"))
-        let server = try ChildProcess("start", script, ["start", "rabbitmq", directory], directory: directory)
-        try await #require(server.wait(within: .seconds(90)) == .exit(0), "\(server.transcript)")
-        let url = server.output.trimmingCharacters(in: .whitespacesAndNewlines)
-        let result: Result<String, any Error>
-        do {
-            let restart = "'\(script)' restart rabbitmq '\(directory)' >/dev/null"
-            let environment = ["RABBITMQ_URL": url, "RESTART_COMMAND": restart]
-            result = .success(try await Self.run("durability", environment))
-        } catch {
-            result = .failure(error)
-        }
-        _ = try await ChildProcess("stop", script, ["kill", "rabbitmq", directory], directory: directory)
-            .wait(within: .seconds(30))
-        let lines = try result.get().split(separator: "\n").suffix(5)
+        let script = try #require(ServerScript.path)
+        let url = try await ServerScript.run("start", "rabbitmq", directory)
+        let restart = "'\(script)' restart rabbitmq '\(directory)' >/dev/null"
+        let output = try await Self.run("durability", ["RABBITMQ_URL": url, "RESTART_COMMAND": restart])
+        let lines = output.split(separator: "\n").suffix(5)
         #expect(
             lines == [
                 "restarted",
@@ -193,34 +183,8 @@ struct ExampleTests {
 
     /// Runs a program that was built beside these tests, and returns what it printed.
     private static func run(_ name: String, _ environment: [String: String] = [:]) async throws -> String {
-        let products = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
-        return try await withDirectory(in: nil) { directory in
-            let process = try ChildProcess(
-                name,
-                products.appending(path: "amqp-\(name)").path,
-                [],
-                environment: environment,
-                directory: directory
-            )
-            do {
-                let end = try await process.wait(within: .seconds(90))
-                #expect(end == .exit(0), "\(process.transcript)")
-            } catch {
-                await process.destroy()
-                throw error
-            }
-            return process.output
-        }
-    }
-
-    private static func withDirectory<Value>(
-        in parent: String?,
-        _ body: (String) async throws -> Value
-    ) async throws -> Value {
-        let parent = parent ?? FileManager.default.temporaryDirectory.path
-        let directory = "\(parent)/amqp-examples-\(UUID().uuidString.prefix(8))"
-        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: directory) }
-        return try await body(directory)
+        let process = try await FinishedProcess.run(FinishedProcess.product("amqp-\(name)"), environment: environment)
+        #expect(process.end == .exit(0), "\(process.output)\(process.errors)")
+        return process.output
     }
 }

@@ -1,7 +1,7 @@
 import AMQP
 import FaultProxySupport
-import FleetSupport
 import Foundation
+import ProcessSupport
 import Synchronization
 import TestSupport
 import Testing

@@ -1,11 +1,12 @@
 import AMQP
 import FaultProxySupport
+import ProcessSupport
 import TestSupport
 import Testing
 
 extension AMQPFaultTests {
     /// What a broker does that runs short of something.
-    @Suite("Brokers in distress", .enabled(if: PrivateRabbitMQ.script != nil, "set CELERIAC_SERVERS")) struct Distress {
+    @Suite("Brokers in distress", .enabled(if: ServerScript.isAvailable, "set CELERIAC_SERVERS")) struct Distress {
         /// What a broker may run short of, and the commands that let it, and end it.
         enum Alarm: String, CaseIterable {
             case memory = "set_vm_memory_high_watermark"

@@ -82,10 +82,45 @@ extension AMQPFaultTests {
         private func run(_ broker: AMQPBroker, _ proxy: FaultProxy) async throws {
             let queue = uniqueQueue()
             let ledger = Ledger()
-            let last = Shared(0)
-            let hasAllFaults = Shared(false)
             let total = 2000 * AMQPFaultTests.scale
             let consumer = try await broker.consume([queue], prefetch: Self.prefetch)
+            let isPublishing = Shared(true)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    try await publishing(total, broker, queue, proxy, ledger)
+                    isPublishing.value = false
+                }
+                group.addTask {
+                    while isPublishing.value || ledger.unconsumedCount > 0 {
+                        guard let delivery = try? await consumer.take(within: .seconds(1)) else { continue }
+                        let isRepeated = delivery.message.headers["redelivered-by-producer"] != nil
+                        ledger.delivered(delivery.text, isMarked: delivery.isRedelivered || isRepeated)
+                        delivery.acknowledge()
+                    }
+                }
+                try await group.waitForAll()
+            }
+            await consumer.stop()
+            tell("driver: \(ledger.summary)")
+            #expect(ledger.confirmedCount >= total)
+            #expect(ledger.unconsumedCount == 0)
+            #expect(ledger.strangers == [])
+            #expect(ledger.unexplained == [], "\(ledger.summary)")
+            let limit = ledger.duplicateLimit(prefetch: Self.prefetch, lanes: Self.lanes)
+            #expect(ledger.duplicateCount <= limit, "\(ledger.summary)")
+            #expect(proxy.occurrences.count == 12)
+        }
+
+        /// Publishes messages until all of them are confirmed, and all cuts were made meanwhile.
+        private func publishing(
+            _ total: Int,
+            _ broker: AMQPBroker,
+            _ queue: QueueDeclaration,
+            _ proxy: FaultProxy,
+            _ ledger: Ledger
+        ) async throws {
+            let last = Shared(0)
+            let hasAllFaults = Shared(false)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
                     var random = SeededGenerator(seed: 11)
@@ -114,27 +149,9 @@ extension AMQPFaultTests {
                         }
                     }
                 }
-                group.addTask {
-                    while !hasAllFaults.value || ledger.confirmedCount < total
-                        || ledger.unconsumedCount > 0
-                    {
-                        guard let delivery = try? await consumer.take(within: .seconds(1)) else { continue }
-                        let isRepeated = delivery.message.headers["redelivered-by-producer"] != nil
-                        ledger.delivered(delivery.text, isMarked: delivery.isRedelivered || isRepeated)
-                        delivery.acknowledge()
-                    }
-                }
-                try await group.waitForAll()
+                // Other than waiting for all, this cancels the others when one fails.
+                for try await _ in group {}
             }
-            await consumer.stop()
-            tell("driver: \(ledger.summary)")
-            #expect(ledger.confirmedCount >= total)
-            #expect(ledger.unconsumedCount == 0)
-            #expect(ledger.strangers == [])
-            #expect(ledger.unexplained == [], "\(ledger.summary)")
-            let limit = ledger.duplicateLimit(prefetch: Self.prefetch, lanes: Self.lanes)
-            #expect(ledger.duplicateCount <= limit, "\(ledger.summary)")
-            #expect(proxy.occurrences.count == 12)
         }
     }
 }

@@ -1,4 +1,5 @@
 import AMQP
+import ProcessSupport
 import TestSupport
 import Testing
 
@@ -6,7 +7,7 @@ extension AMQPFaultTests {
     @Suite("Recovery under load", .serialized) struct Load {
         @Test(
             "What was confirmed outlives a broker that is killed under load",
-            .enabled(if: PrivateRabbitMQ.script != nil, "set CELERIAC_SERVERS")
+            .enabled(if: ServerScript.isAvailable, "set CELERIAC_SERVERS")
         )
         func killedBroker() async throws {
             try await PrivateRabbitMQ.with { server in
@@ -29,7 +30,7 @@ extension AMQPFaultTests {
 
         @Test(
             "What a quorum confirmed outlives the death of the node that leads its queue, and of the one that leads it next",
-            .enabled(if: PrivateRabbitMQ.script != nil, "set CELERIAC_SERVERS")
+            .enabled(if: ServerScript.isAvailable, "set CELERIAC_SERVERS")
         )
         func killedNode() async throws {
             try await PrivateRabbitMQ.withCluster { nodes in
@@ -65,7 +66,7 @@ extension AMQPFaultTests {
 
         @Test(
             "Both clients leave a node that a partition has put in the minority, and lose nothing",
-            .enabled(if: PrivateRabbitMQ.script != nil, "set CELERIAC_SERVERS")
+            .enabled(if: ServerScript.isAvailable, "set CELERIAC_SERVERS")
         )
         func partition() async throws {
             try await PrivateRabbitMQ.withCluster { nodes in

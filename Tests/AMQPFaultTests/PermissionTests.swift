@@ -1,12 +1,13 @@
 import AMQP
 import CeleriacCore
+import ProcessSupport
 import TestSupport
 import Testing
 
 @testable import CeleriacAMQP
 
 extension AMQPFaultTests {
-    @Suite("Permissions", .enabled(if: PrivateRabbitMQ.script != nil, "run Scripts/with-servers.sh"))
+    @Suite("Permissions", .enabled(if: ServerScript.isAvailable, "run Scripts/with-servers.sh"))
     struct Permissions {
         @Test("What doctor says that a user needs is enough, and no more than its queues")
         func enough() async throws {

@@ -1,20 +1,16 @@
 import AMQP
-import FleetSupport
-import Foundation
+import ProcessSupport
 import TestSupport
 
 /// A RabbitMQ of a test's own, alone or as a node of a cluster, which the test may kill and freeze.
 struct PrivateRabbitMQ: Sendable {
-    /// The script that runs servers, from `CELERIAC_SERVERS`.
-    static let script = variable("CELERIAC_SERVERS")
-
     let uri: AMQPURI
     private let directory: String
 
     /// Starts one for the duration of a closure.
     static func with(_ body: (PrivateRabbitMQ) async throws -> Void) async throws {
         try await within { directory in
-            let url = try await run(["start", "rabbitmq", directory], directory)
+            let url = try await ServerScript.run("start", "rabbitmq", directory)
             try await body(PrivateRabbitMQ(uri: AMQPURI(url), directory: directory))
         }
     }
@@ -22,7 +18,7 @@ struct PrivateRabbitMQ: Sendable {
     /// Starts a cluster of three for the duration of a closure.
     static func withCluster(_ body: ([PrivateRabbitMQ]) async throws -> Void) async throws {
         try await within { directory in
-            let urls = try await run(["cluster", directory], directory).split(separator: "\n")
+            let urls = try await ServerScript.run("cluster", directory).split(separator: "\n")
             try await body(
                 urls.enumerated().map { number, url in
                     PrivateRabbitMQ(uri: try AMQPURI(String(url)), directory: "\(directory)/\(number + 1)")
@@ -32,27 +28,16 @@ struct PrivateRabbitMQ: Sendable {
     }
 
     private static func within(_ body: (String) async throws -> Void) async throws {
-        try await ServerTurn.take { try await start(body) }
+        try await ServerTurn.take { try await ServerScript.withDirectory("amqp", body) }
     }
 
-    private static func start(_ body: (String) async throws -> Void) async throws {
-        let directory =
-            "\(variable("CELERIAC_SERVERS_DIR") ?? NSTemporaryDirectory())/amqp-\(UUID().uuidString.prefix(8))"
-        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        let result: Result<Void, any Error>
-        do { result = .success(try await body(directory)) } catch { result = .failure(error) }
-        // Not a child: the servers must end even when the test was cancelled.
-        await Task { _ = try? await run(["clear", directory], NSTemporaryDirectory()) }.value
-        try result.get()
-    }
-
-    func kill() async throws { _ = try await Self.run(["kill", "rabbitmq", directory], directory) }
-    func start() async throws { _ = try await Self.run(["start", "rabbitmq", directory], directory) }
+    func kill() async throws { try await ServerScript.run("kill", "rabbitmq", directory) }
+    func start() async throws { try await ServerScript.run("start", "rabbitmq", directory) }
 
     /// Runs `rabbitmqctl` and returns what it prints.
     @discardableResult
     func control(_ arguments: String...) async throws -> String {
-        try await Self.run(["control", "rabbitmq", directory] + arguments, directory)
+        try await ServerScript.run(["control", "rabbitmq", directory] + arguments)
     }
 
     /// Whether this is the node with a name that the cluster goes by.
@@ -89,23 +74,9 @@ struct PrivateRabbitMQ: Sendable {
 
     /// The server's process.
     func pid() async throws -> Int32 {
-        guard let pid = Int32(try await Self.run(["pid", "rabbitmq", directory], directory)) else {
+        guard let pid = Int32(try await ServerScript.run("pid", "rabbitmq", directory)) else {
             throw NotInTime(description: "the server has no pid")
         }
         return pid
-    }
-
-    private static func run(_ arguments: [String], _ directory: String) async throws -> String {
-        guard let script else { throw NotInTime(description: "CELERIAC_SERVERS is not set") }
-        let process = try ChildProcess("server-\(arguments[0])", script, arguments, directory: directory)
-        do {
-            guard try await process.wait(within: .seconds(90)) == .exit(0) else {
-                throw NotInTime(description: process.transcript)
-            }
-        } catch {
-            await process.destroy()
-            throw error
-        }
-        return process.output.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 }

@@ -1,6 +1,7 @@
 import CeleriacCore
 import CeleriacRedis
 import FleetSupport
+import ProcessSupport
 import Redis
 import Synchronization
 import TestSupport
@@ -36,7 +37,7 @@ struct ResultHistoryTests {
     @Test(
         "On a Redis that is killed again and again, replies are lost and no result goes backwards",
         .tags(.integration),
-        .enabled(if: ServerPair.script != nil, "set CELERIAC_SERVERS, as Scripts/with-servers.sh does")
+        .enabled(if: ServerScript.isAvailable, "set CELERIAC_SERVERS, as Scripts/with-servers.sh does")
     )
     func restarts() async throws {
         try await RedisServer.with { server in

@@ -1,4 +1,4 @@
-import Foundation
+import ProcessSupport
 import Testing
 
 /// The built programs, and what they say.
@@ -45,10 +45,14 @@ private struct Example: CustomTestStringConvertible, Sendable {
 struct ExampleTests {
     @Test("Runs without a server and prints what it did", arguments: Example.all)
     fileprivate func run(_ example: Example) async throws {
-        let (status, output, errors) = try await Self.run(example.program)
-        #expect(status == 0, "\(errors)")
-        let lines = output.split(separator: "\n").map(String.init)
-        for line in example.lines { #expect(lines.contains(line), "\(output)\(errors)") }
+        let process = try await FinishedProcess.run(
+            FinishedProcess.product(example.program),
+            environment: ["NO_COLOR": "1"],
+            inheritsEnvironment: false
+        )
+        #expect(process.end == .exit(0), "\(process.errors)")
+        let lines = process.output.split(separator: "\n").map(String.init)
+        for line in example.lines { #expect(lines.contains(line), "\(process.output)\(process.errors)") }
     }
 
     @Test("Each example is run here and described in the list of examples")
@@ -61,37 +65,5 @@ struct ExampleTests {
             #expect(Example.all.contains { $0.program == name }, "\(name) is not run")
             #expect(list.contains("| `swift run \(name)` |"), "\(name) is not described")
         }
-    }
-
-    private static func run(_ program: String) async throws -> (status: Int32, output: String, errors: String) {
-        // The programs are built beside the bundle that this code is in.
-        let products = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
-        let process = Process()
-        process.executableURL = products.appending(path: program)
-        process.environment = ["NO_COLOR": "1"]
-        let folder = FileManager.default.temporaryDirectory.appending(path: "celeriac-example-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
-        // Files rather than pipes: nobody need read while the program writes.
-        let (output, errors) = (folder.appending(path: "output"), folder.appending(path: "errors"))
-        for file in [output, errors] { try Data().write(to: file) }
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = try FileHandle(forWritingTo: output)
-        process.standardError = try FileHandle(forWritingTo: errors)
-        let (end, ended) = AsyncStream.makeStream(of: Never.self)
-        process.terminationHandler = { _ in ended.finish() }
-        try process.run()
-        await withTaskCancellationHandler {
-            for await _ in end {}
-        } onCancel: {
-            ended.finish()
-        }
-        // The test's time limit has cancelled it: the program must not outlive its test.
-        if process.isRunning { process.terminate() }
-        process.waitUntilExit()
-        return (
-            process.terminationStatus, try String(contentsOf: output, encoding: .utf8),
-            try String(contentsOf: errors, encoding: .utf8)
-        )
     }
 }

@@ -1,5 +1,6 @@
 internal import CShims
 internal import Glibc
+internal import ProcessSupport
 internal import Synchronization
 
 /// A TCP relay on the loopback interface that goes wrong when and how a test wants it to.

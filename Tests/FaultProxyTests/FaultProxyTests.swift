@@ -1,5 +1,6 @@
 import FaultProxySupport
 import Glibc
+import ProcessSupport
 import Testing
 
 // One at a time: the ends of the conversations block, and must not take the whole pool.

@@ -1,5 +1,6 @@
 import Celeriac
 import FleetSupport
+import ProcessSupport
 import Redis
 import TestSupport
 import Testing

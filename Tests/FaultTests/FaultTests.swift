@@ -1,4 +1,5 @@
 import FleetSupport
+import ProcessSupport
 import Testing
 
 extension Tag {
@@ -9,7 +10,7 @@ extension Tag {
 @Suite(
     "Faults",
     .tags(.integration),
-    .enabled(if: ServerPair.script != nil, "set CELERIAC_SERVERS, as Scripts/with-servers.sh does"),
+    .enabled(if: ServerScript.isAvailable, "set CELERIAC_SERVERS, as Scripts/with-servers.sh does"),
     .timeLimit(.minutes(10))
 )
 struct FaultTests {

@@ -1,6 +1,7 @@
 import Celeriac
 import FleetSupport
 import Glibc
+import ProcessSupport
 import Synchronization
 import TestSupport
 import Testing

@@ -1,5 +1,6 @@
 import Celeriac
 import FleetSupport
+import ProcessSupport
 import TestSupport
 import Testing
 

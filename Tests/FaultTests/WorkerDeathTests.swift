@@ -1,6 +1,7 @@
 import Celeriac
 import FleetSupport
 import Glibc
+import ProcessSupport
 import TestSupport
 import Testing
 

@@ -1,5 +1,6 @@
 package import Celeriac
 internal import Foundation
+package import ProcessSupport
 internal import Synchronization
 internal import TestSupport
 
@@ -87,19 +88,13 @@ package final class Fleet: Sendable {
 
     // MARK: Processes
 
-    /// The program `fleet`, beside the tests' own.
-    private static let executable: String = {
-        let tests = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
-        return URL(fileURLWithPath: tests).deletingLastPathComponent().appendingPathComponent("fleet").path
-    }()
-
     /// Starts the program with a command line.
     package func start(
         _ name: String,
         _ arguments: [String],
         environment: [String: String] = [:]
     ) throws -> ChildProcess {
-        try start(name, Self.executable, arguments, environment)
+        try start(name, FinishedProcess.product("fleet"), arguments, environment)
     }
 
     /// Starts another program that belongs to the test.

@@ -1,12 +1,12 @@
 package import CeleriacCore
 internal import Foundation
+internal import ProcessSupport
 internal import TestSupport
 
 /// A Redis of a test's own; with sentinels and a replica if it wants.
 package struct RedisServer: Sendable {
     /// What clients are given: the server, or the sentinels that know it.
     package let url: ServerURL
-    private let directory: String
     private let state: String
 
     /// Starts a server that keeps every write for the duration of a closure; it ends whatever happens.
@@ -17,13 +17,12 @@ package struct RedisServer: Sendable {
         _ body: (RedisServer) async throws -> Value
     ) async throws -> Value {
         try await ServerTurn.take {
-            let directory = try ServerScript.makeDirectory("redis")
-            return try await use(directory) {
+            try await ServerScript.withDirectory("redis") { directory in
                 try FileManager.default.createDirectory(atPath: "\(directory)/redis", withIntermediateDirectories: true)
                 try settings.joined(separator: "\n").appending("\n")
                     .write(toFile: "\(directory)/redis/settings", atomically: true, encoding: .utf8)
-                let url = try await ServerScript.run(["start", "redis", directory], in: directory)
-                return try await body(RedisServer(url: ServerURL(url), directory: directory, state: directory))
+                let url = try await ServerScript.run("start", "redis", directory)
+                return try await body(RedisServer(url: ServerURL(url), state: directory))
             }
         }
     }
@@ -31,25 +30,11 @@ package struct RedisServer: Sendable {
     /// Starts a master, its replica and three sentinels for the duration of a closure.
     package static func withSentinels<Value>(_ body: (RedisServer) async throws -> Value) async throws -> Value {
         try await ServerTurn.take {
-            let directory = try ServerScript.makeDirectory("sentinels")
-            return try await use(directory) {
-                let url = try await ServerScript.run(["sentinel", directory], in: directory)
-                return try await body(RedisServer(url: ServerURL(url), directory: directory, state: "\(directory)/1"))
+            try await ServerScript.withDirectory("sentinels") { directory in
+                let url = try await ServerScript.run("sentinel", directory)
+                return try await body(RedisServer(url: ServerURL(url), state: "\(directory)/1"))
             }
         }
-    }
-
-    private static func use<Value>(_ directory: String, _ body: () async throws -> Value) async throws -> Value {
-        let result: Result<Value, any Error>
-        do {
-            result = .success(try await body())
-        } catch {
-            result = .failure(error)
-        }
-        // Not a child: the servers must end even when the test was cancelled. Beside the directory, which it removes.
-        let parent = URL(fileURLWithPath: directory).deletingLastPathComponent().path
-        await Task { _ = try? await ServerScript.run(["clear", directory], in: parent) }.value
-        return try result.get()
     }
 
     /// The port of the server, or of the first master.
@@ -76,6 +61,6 @@ package struct RedisServer: Sendable {
     }
 
     private func run(_ action: String) async throws -> String {
-        try await ServerScript.run([action, "redis", state], in: directory)
+        try await ServerScript.run(action, "redis", state)
     }
 }

@@ -1,5 +1,6 @@
 package import CeleriacCore
-internal import Foundation
+internal import Glibc
+internal import ProcessSupport
 internal import TestSupport
 
 /// A RabbitMQ and a Redis of a test's own, which it may stop and kill.
@@ -15,9 +16,6 @@ package struct ServerPair: Sendable {
         case kill
     }
 
-    /// The script that runs servers, from `CELERIAC_SERVERS`; tests that need it are skipped without.
-    package static let script = ServerScript.path
-
     package let rabbitMQ: ServerURL
     package let redis: ServerURL
     private let directory: String
@@ -28,26 +26,17 @@ package struct ServerPair: Sendable {
     }
 
     private static func start<Value>(_ body: (ServerPair) async throws -> Value) async throws -> Value {
-        let directory = try ServerScript.makeDirectory("pair")
-        let result: Result<Value, any Error>
-        do {
+        try await ServerScript.withDirectory("pair") { directory in
             async let rabbitMQ = run("start", .rabbitMQ, directory)
             async let redis = run("start", .redis, directory)
-            let pair = ServerPair(
-                rabbitMQ: ServerURL(try await rabbitMQ),
-                redis: ServerURL(try await redis),
-                directory: directory
+            return try await body(
+                ServerPair(
+                    rabbitMQ: ServerURL(try await rabbitMQ),
+                    redis: ServerURL(try await redis),
+                    directory: directory
+                )
             )
-            result = .success(try await body(pair))
-        } catch {
-            result = .failure(error)
         }
-        // Not a child: the servers must end even when the test was cancelled.
-        await Task {
-            for kind in Kind.allCases { _ = try? await run("kill", kind, directory) }
-            try? FileManager.default.removeItem(atPath: directory)
-        }.value
-        return try result.get()
     }
 
     /// Ends a server; what has it open loses its connection.
@@ -67,11 +56,6 @@ package struct ServerPair: Sendable {
     }
 
     private static func run(_ action: String, _ kind: Kind, _ directory: String) async throws -> String {
-        try await ServerScript.run([action, kind.rawValue, directory], in: directory)
+        try await ServerScript.run(action, kind.rawValue, directory)
     }
-}
-
-/// A variable of the environment; `nil` if it is empty.
-package func variable(_ name: String) -> String? {
-    ProcessInfo.processInfo.environment[name].flatMap { $0.isEmpty ? nil : $0 }
 }

@@ -1,6 +1,7 @@
 import Celeriac
 import FleetSupport
 import Foundation
+import ProcessSupport
 import Redis
 import TestSupport
 import Testing

@@ -51,7 +51,7 @@ struct RedisFaultTests {
         try server.start()
         try await TestServer.withClient(configuration(server)) { redis, _ in
             try await load(redis) {
-                server.stop()
+                await server.stop()
                 try server.start()
             }
         }

@@ -42,7 +42,7 @@ struct RedisOutageTests {
         try await TestServer.withClient(server.configuration) { redis, _ in
             let script = RedisScript("return ARGV[1]")
             #expect(try await redis.evaluate(script, arguments: [1]).integer == 1)
-            server.stop()
+            await server.stop()
             try server.start()
             #expect(try await redis.evaluate(script, arguments: [2], retry: .idempotent).integer == 2)
         }
@@ -106,7 +106,7 @@ struct RedisOutageTests {
             #expect(try await redis.send(RedisCommand("SET", "shop:k", 1)) == .simple("OK"))
             let error = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("SET", "k", 1)) }
             #expect(error?.code == .notPermitted && error?.message.contains("ACL") == true)
-            server.stop()
+            await server.stop()
             try server.start()
             #expect(try await redis.send(RedisCommand("ECHO", 7), retry: .idempotent).integer == 7)
         }
@@ -178,7 +178,7 @@ struct RedisOutageTests {
         let subscriber = RedisSubscriber(server.configuration)
         try await TestServer.withClient(server.configuration) { redis, _ in
             let subscription = try await subscriber.subscribe(to: "news")
-            server.stop()
+            await server.stop()
             try server.start()
             #expect(try await subscription.next(within: .seconds(10)) == .resubscribed)
             let listeners = try await redis.send(RedisCommand("PUBLISH", "news", "hi"), retry: .idempotent)

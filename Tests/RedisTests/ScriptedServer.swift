@@ -1,5 +1,6 @@
 import FaultProxySupport
 import Foundation
+import ProcessSupport
 import Redis
 import Synchronization
 import Testing

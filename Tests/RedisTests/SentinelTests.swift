@@ -1,4 +1,5 @@
 import Foundation
+import ProcessSupport
 import Redis
 import TLSSupport
 import Testing
@@ -7,7 +8,7 @@ import Transport
 @Suite(
     "Redis behind sentinels",
     .tags(.integration),
-    .enabled(if: SentinelServers.areAvailable, "run with Scripts/with-servers.sh"),
+    .enabled(if: ServerScript.isAvailable, "run with Scripts/with-servers.sh"),
     .serialized,
     .timeLimit(.minutes(2))
 )
@@ -135,7 +136,7 @@ struct SentinelTests {
         let master = try RedisURL(try await TLSServers.server(.redis).url)
         guard case .tcp(_, let masterPort) = master.endpoint else { return }
         // A sentinel alone, whose configuration the test writes: server.sh starts what it finds.
-        let parent = try #require(SentinelServers.parent)
+        let parent = try #require(ServerScript.parent)
         let servers = SentinelServers(directory: "\(parent)/sentinel-tls-\(UUID().uuidString.prefix(8))", url: "")
         let state = "\(servers.directory)/1/redis"
         try FileManager.default.createDirectory(atPath: state, withIntermediateDirectories: true)

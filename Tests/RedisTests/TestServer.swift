@@ -1,4 +1,5 @@
 import Foundation
+import ProcessSupport
 import Redis
 import Testing
 import Transport
@@ -53,7 +54,7 @@ enum TestServer {
 final class OwnServer {
     let port: Int
     private let directory: URL
-    private var process: Process?
+    private var process: ChildProcess?
     private let arguments: [String]
 
     init(arguments: [String] = []) throws {
@@ -64,7 +65,7 @@ final class OwnServer {
     }
 
     deinit {
-        stop()
+        process?.send(SIGKILL)
         try? FileManager.default.removeItem(at: directory)
     }
 
@@ -75,24 +76,19 @@ final class OwnServer {
     }
 
     func start() throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: try #require(TestServer.program))
-        process.arguments =
-            ["--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--dir", directory.path] + arguments
-        process.standardOutput = FileHandle.nullDevice
-        try process.run()
-        self.process = process
+        process = try ChildProcess(
+            "redis-server",
+            #require(TestServer.program),
+            ["--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--dir", directory.path] + arguments,
+            directory: directory.path
+        )
     }
 
-    func signal(_ number: Int32) {
-        if let process { kill(process.processIdentifier, number) }
-    }
+    func signal(_ number: Int32) { process?.send(number) }
 
-    func stop() {
-        guard let process else { return }
-        kill(process.processIdentifier, SIGKILL)
-        process.waitUntilExit()
-        self.process = nil
+    func stop() async {
+        await process?.destroy()
+        process = nil
     }
 
     static func freePort() throws -> Int {

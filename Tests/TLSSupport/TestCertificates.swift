@@ -1,4 +1,5 @@
 internal import Foundation
+internal import ProcessSupport
 
 /// Certificates made when first asked for, in a directory that goes away with the process.
 ///
@@ -14,13 +15,14 @@ package struct TestCertificates: Sendable {
         let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "make-certificates.sh").path
         do {
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-            let process = Process()
-            process.executableURL = URL(filePath: "/usr/bin/env")
-            process.arguments = ["bash", script, directory]
-            try process.run()
-            process.waitUntilExit()
+            let process = try ChildProcess(
+                "certificates",
+                "/usr/bin/env",
+                ["bash", script, directory],
+                directory: directory
+            )
             precondition(
-                process.terminationStatus == 0,
+                process.waitBlocking() == .exit(0),
                 "the certificates could not be made: see \(directory)/make.log"
             )
         } catch {

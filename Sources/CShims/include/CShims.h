@@ -1,12 +1,14 @@
 #ifndef CELERIAC_CSHIMS_H
 #define CELERIAC_CSHIMS_H
 
-// What Swift cannot import by itself: epoll's packed union, eventfd, and the socket options of <netinet/tcp.h>.
-// Static inline wrappers only; no state, no policy.
+// What Swift cannot import by itself: epoll's packed union, eventfd, the socket options of <netinet/tcp.h>, and
+// extensions of glibc.
+// Wrappers only, inline where the headers allow; no state, no policy.
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <spawn.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,5 +104,8 @@ static inline int celeriac_socket_error(int descriptor) {
 
 /// Names the calling thread in tools such as `top -H`; a null-terminated text, cut at 15 octets.
 static inline void celeriac_name_thread(const unsigned char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+
+/// Has a child that is spawned close all descriptors from a number on.
+int celeriac_spawn_closes_from(posix_spawn_file_actions_t *actions, int lowest);
 
 #endif

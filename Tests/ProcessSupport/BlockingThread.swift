@@ -10,7 +10,12 @@ public final class BlockingThread: Sendable {
     private let handle: pthread_t
 
     /// Starts running.
-    public init(_ body: @escaping @Sendable () -> Void) {
+    public init(_ body: @escaping @Sendable () -> Void) { handle = Self.start(body) }
+
+    /// Starts running, and is waited for by nobody.
+    public static func detach(_ body: @escaping @Sendable () -> Void) { pthread_detach(start(body)) }
+
+    private static func start(_ body: @escaping @Sendable () -> Void) -> pthread_t {
         var handle = pthread_t()
         let started = pthread_create(
             &handle,
@@ -23,7 +28,7 @@ public final class BlockingThread: Sendable {
             Unmanaged.passRetained(Body(body)).toOpaque()
         )
         precondition(started == 0, "cannot start a thread: \(String(cString: strerror(started)))")
-        self.handle = handle
+        return handle
     }
 
     /// Waits for its end; called once.
