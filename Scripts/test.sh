@@ -19,9 +19,13 @@ export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=${TEST_WIDTH:-8}
 "$swift" build --build-tests
 read -ra flags <<<"${SWIFT_TEST_FLAGS:-}"
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-"$scripts/with-servers.sh" "$swift" test --skip-build "${flags[@]}" > >(tee "$log") 2>&1 &
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+log=$scratch/log
+mkfifo "$scratch/output"
+tee "$log" <"$scratch/output" &
+tee=$!
+"$scripts/with-servers.sh" "$swift" test --skip-build "${flags[@]}" >"$scratch/output" 2>&1 &
 tests=$!
 trap 'kill -s TERM "$tests"' INT TERM HUP
 status=0
@@ -31,7 +35,8 @@ while kill -s 0 "$tests" 2>/dev/null; do
     status=0
     wait "$tests" || status=$?
 done
-wait
+# The last lines, too, before they are looked at.
+wait "$tee"
 
 if ((status == 0)) && skipped=$(grep -aE '^➜ (Suite|Test) .* skipped(:|\.)' "$log"); then
     printf '%s\n' "${0##*/}: skipped although all servers are there:" "$skipped" >&2

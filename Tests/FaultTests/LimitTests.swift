@@ -89,28 +89,23 @@ extension FaultTests.Processes {
 
     @Test("Limits hold while Redis is killed again and again, with and without its data", arguments: [true, false])
     func killedStore(_ isKept: Bool) async throws {
-        try await Fleet.withServers { fleet, servers in
-            let store = try fleet.app.drivers().limits
-            @Sendable func prepare() async throws {
-                let client = RedisClient(RedisConfiguration(try RedisURL(servers.redis.secret)))
-                let setting = isKept ? ("appendfsync", "always") : ("appendonly", "no")
-                try await client.send(RedisCommand("CONFIG", "SET", setting.0, setting.1))
-                await client.close()
-            }
+        let settings = isKept ? ["--appendfsync", "always"] : ["--appendonly", "no"]
+        try await RedisServer.with(settings: settings) { server in
+            let app = TaskApp("limits", configuration: Configuration(resultBackendURL: server.url))
+            let store = try app.drivers().limits
             @Sendable func disturb() async throws -> Bool {
-                try await servers.end(.redis, by: .kill)
-                try await servers.start(.redis)
-                try await prepare()
+                try await server.end(by: .kill)
+                try await server.start()
                 return !isKept
             }
-            try await prepare()
-            for seed in 0..<8 as Range<UInt64> {
+            for seed in 0..<4 as Range<UInt64> {
                 var rates = RateHistory(seed: seed, clock: .real(), interval: .milliseconds(5))
                 try await rates.play(store, disturb: disturb)
                 // Longer than the server is away.
                 var places = PlaceHistory(seed: seed, clock: .real(), lease: .milliseconds(1500))
                 try await places.play(store, steps: 30, disturb: disturb)
             }
+            await app.close(grace: .seconds(1))
         }
     }
 }

@@ -16,24 +16,20 @@ package struct RedisServer: Sendable {
         settings: [String] = ["--appendfsync", "always"],
         _ body: (RedisServer) async throws -> Value
     ) async throws -> Value {
-        try await ServerTurn.take {
-            try await ServerScript.withDirectory("redis") { directory in
-                try FileManager.default.createDirectory(atPath: "\(directory)/redis", withIntermediateDirectories: true)
-                try settings.joined(separator: "\n").appending("\n")
-                    .write(toFile: "\(directory)/redis/settings", atomically: true, encoding: .utf8)
-                let url = try await ServerScript.run("start", "redis", directory)
-                return try await body(RedisServer(url: ServerURL(url), state: directory))
-            }
+        try await ServerScript.withDirectory("redis") { directory in
+            try FileManager.default.createDirectory(atPath: "\(directory)/redis", withIntermediateDirectories: true)
+            try settings.joined(separator: "\n").appending("\n")
+                .write(toFile: "\(directory)/redis/settings", atomically: true, encoding: .utf8)
+            let url = try await ServerScript.run("start", "redis", directory)
+            return try await body(RedisServer(url: ServerURL(url), state: directory))
         }
     }
 
     /// Starts a master, its replica and three sentinels for the duration of a closure.
     package static func withSentinels<Value>(_ body: (RedisServer) async throws -> Value) async throws -> Value {
-        try await ServerTurn.take {
-            try await ServerScript.withDirectory("sentinels") { directory in
-                let url = try await ServerScript.run("sentinel", directory)
-                return try await body(RedisServer(url: ServerURL(url), state: "\(directory)/1"))
-            }
+        try await ServerScript.withDirectory("sentinels") { directory in
+            let url = try await ServerScript.run("sentinel", directory)
+            return try await body(RedisServer(url: ServerURL(url), state: "\(directory)/1"))
         }
     }
 

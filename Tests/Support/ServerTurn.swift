@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Lets only a few tests at a time have servers of their own.
+/// Lets only a few tests at a time have a RabbitMQ of their own.
 ///
 /// A RabbitMQ keeps a processor busy for seconds while it starts: a dozen at once would starve every other test past its
 /// deadline. Waiting counts for a test's time limit, so whoever takes a turn has a generous one.
