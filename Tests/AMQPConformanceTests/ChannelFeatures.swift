@@ -9,7 +9,11 @@ enum ChannelFeatures {
         Feature("Shared channel", "100 tasks publish bodies of many frames on one channel; all arrive whole", shared),
         Feature("Channel numbers", "are limited, and free again after closing", numbers),
         Feature("Channel errors", "end their channel alone, and name the method that caused them", errors),
-        Feature("Names", "of more than 255 octets are refused before they are sent, saying which", names),
+        Feature(
+            "Names",
+            "of more than 255 octets, or missing ones, are refused before they are sent, saying which",
+            names
+        ),
         Feature("Prefetch of a channel", "limits all its consumers together", channelPrefetch),
         Feature(
             "Flow control by the client",
@@ -84,13 +88,25 @@ enum ChannelFeatures {
             ("exchange", { try await lab.channel.declareExchange(long) }),
             ("routing key", { try await lab.channel.bindQueue("q", to: "amq.direct", routingKey: long) }),
             ("tag", { _ = try await lab.channel.consume("q", tag: long) }),
-            ("exchange", { try await lab.publish("", to: long) }),
+            ("routing key", { try await lab.publish("", to: long) }),
+            ("exchange", { try await lab.channel.publish(AMQPMessage(exchange: long, routingKey: "q", body: [])) }),
+            ("queue", { _ = try await lab.channel.get(long) }),
         ]
         for attempt in attempts {
             let error = await failure { try await attempt.body() }
             #expect(error?.code == .invalidArgument)
             #expect(error?.message.contains("256 octets") == true)
             #expect(error?.message.contains(attempt.what) == true)
+        }
+        let nameless: [(what: String, body: () async throws -> Void)] = [
+            ("queue", { _ = try await lab.channel.consume("") }), ("queue", { _ = try await lab.channel.get("") }),
+            ("queue", { _ = try await lab.channel.purgeQueue("") }),
+            ("queue", { try await lab.channel.bindQueue("", to: "amq.direct", routingKey: "") }),
+            ("exchange", { try await lab.channel.deleteExchange("") }),
+        ]
+        for attempt in nameless {
+            let error = await failure { try await attempt.body() }
+            #expect(error?.message == "\(attempt.what) = \"\": name the \(attempt.what)")
         }
         // One octet less is allowed.
         let queue = try await lab.channel.declareQueue(

@@ -171,7 +171,7 @@ enum QueueFeatures {
 
     static func values(_ lab: Lab) async throws {
         let cases: [(arguments: QueueArguments, words: [String])] = [
-            (QueueArguments(maxLength: 0), ["x-max-length = 0", "at least 1"]),
+            (QueueArguments(maxLength: -1), ["x-max-length = -1", "at least 0"]),
             (QueueArguments(maxPriority: 256), ["x-max-priority = 256", "at most 255"]),
             (QueueArguments(messageTTL: .seconds(-1)), ["x-message-ttl", "at least 0 ms"]),
             (QueueArguments(expires: .zero), ["x-expires", "at least 1 ms"]),
@@ -193,6 +193,15 @@ enum QueueFeatures {
                 ["x-dead-letter-exchange", "255 octets"]
             ),
         ]
+        for limits in [
+            QueueArguments(maxLength: 0), QueueArguments(maxLengthOctets: 0), QueueArguments(maxPriority: 0),
+            QueueArguments(messageTTL: .zero), QueueArguments(type: .quorum, deliveryLimit: 0),
+        ] {
+            // The broker takes these, odd as they are.
+            let name = lab.unique("limited")
+            _ = try await lab.channel.declareQueue(name, arguments: limits)
+            try await lab.channel.deleteQueue(name)
+        }
         for (arguments, words) in cases {
             let error = await failure {
                 _ = try await lab.channel.declareQueue(lab.unique("refused"), arguments: arguments)

@@ -120,6 +120,7 @@ enum RecoveryFeatures {
         let limited = try await lab.durableQueue()
         let together = try await lab.durableQueue()
         let preferred = try await lab.durableQueue()
+        let usual = try await lab.durableQueue()
         try await withRelay(lab) { connection, relay in
             let channel = try await connection.openChannel()
             let ten = try await channel.consume(limited, prefetch: 10, exclusive: true)
@@ -127,11 +128,14 @@ enum RecoveryFeatures {
             let low = try await lab.channel.consume(preferred)
             let sharing = try await connection.openChannel()
             try await sharing.setPrefetch(7, scope: .channel)
+            try await sharing.setPrefetch(3)
             let pair = [
                 try await sharing.consume(together, prefetch: 0), try await sharing.consume(together, prefetch: 0),
             ]
+            // Without a prefetch of its own it has the one that the channel was told for such.
+            let three = try await sharing.consume(usual)
             try await cut(relay, connection)
-            for (queue, count) in [(limited, 1), (together, 2), (preferred, 2)] {
+            for (queue, count) in [(limited, 1), (together, 2), (preferred, 2), (usual, 1)] {
                 try await eventually("the consumers of \(queue) are back") {
                     try await lab.channel.declareQueue(queue, passive: true).consumerCount == count
                 }
@@ -152,6 +156,16 @@ enum RecoveryFeatures {
                 return held >= 7
             }
             #expect(try await lab.count(together) == 13)
+            for delivery in pair.flatMap({ $0.takeAvailable() }) { try sharing.nack(delivery.tag, requeue: true) }
+            for consumer in pair { try await consumer.cancel() }
+            try await sharing.setPrefetch(0, scope: .channel)
+            for number in 0..<20 { try await lab.publish("\(number)", to: usual) }
+            held = 0
+            try await eventually("the usual prefetch is used up") {
+                held += three.takeAvailable().count
+                return held >= 3
+            }
+            #expect(try await lab.count(usual) == 17)
             var texts: [String] = []
             while texts.count < 20 { texts += [try #require(try await high.next()).text] }
             #expect(texts == (0..<20).map { "\($0)" })

@@ -9,6 +9,12 @@ enum SecurityFeatures {
     static let all = [
         Feature("Login by PLAIN and AMQPLAIN", "user and password, by either mechanism", mechanisms),
         Feature("Renewed secrets", "the broker takes a new secret, and the connection goes on", secrets),
+        Feature(
+            "Renewed secrets after a loss",
+            "a recovering connection logs in again with the secret that was given last",
+            need: .control,
+            renewed
+        ),
         Feature("TLS", "messages travel over TLS to a broker whose certificate is checked", need: .security, tls),
         Feature("Untrusted certificates", "end the attempt before anything is sent", need: .security, untrusted),
         Feature("Login by certificate", "the user comes from the client's certificate", need: .security, external),
@@ -40,6 +46,28 @@ enum SecurityFeatures {
             )
             #expect(sent.contains(.connectionUpdateSecret(update)))
             #expect(try Wire.methods(proxy.recordings[0].fromServer).contains(.connectionUpdateSecretOk))
+        }
+    }
+
+    static func renewed(_ lab: Lab) async throws {
+        let control = try Control.shared()
+        for login in [nil, AMQPLogin.token("first")] {
+            let user = lab.unique("renewed")
+            try await control("add_user", user, "first")
+            try await control("set_permissions", user, ".*", ".*", ".*")
+            let relay = try lab.relay()
+            defer { relay.stop() }
+            var uri = lab.uri(over: relay)
+            (uri.user, uri.password) = (user, login == nil ? "first" : "is not used")
+            try await RecoveryFeatures.withConnection(to: [uri], { $0.connection.login = login }) { connection in
+                try await control("change_password", user, "second")
+                try await connection.updateSecret("second", reason: "the first one expires")
+                try await RecoveryFeatures.cut(relay, connection)
+                let channel = try await connection.openChannel()
+                let queue = try await channel.declareQueue(durable: false, exclusive: true).name
+                try await channel.publish(.text("x", queue))
+            }
+            try await control("delete_user", user)
         }
     }
 

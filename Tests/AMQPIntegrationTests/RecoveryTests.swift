@@ -93,6 +93,43 @@ struct RecoveryTests {
         }
     }
 
+    @Test("A message that is too large for this side ends its consumer with the reason, and not the channel")
+    func tooLarge() async throws {
+        try await withRelay {
+            $0.connection.maximumBodySize = 1000
+            $0.consumerAttempts = 3
+        } _: { connection, _ in
+            let channel = try await connection.openChannel()
+            let queue = try await channel.declareQueue(durable: false, exclusive: true).name
+            let consumer = try await channel.consume(queue)
+            // Over another channel: the consumer's ends before it could tell of a confirmation.
+            let other = try await connection.openChannel()
+            try await other.publish(message(queue, String(repeating: "x", count: 1001)))
+            let error = await failure { _ = try await consumer.next() }
+            #expect(error?.code == .bodyTooLarge)
+            #expect(error?.message.contains("1001") == true)
+            #expect(try await channel.purgeQueue(queue) == 1)
+            try await channel.publish(message(queue))
+            let next = try await channel.consume(queue)
+            #expect(text(try await next.next()) == "x")
+        }
+    }
+
+    @Test("Returns of what is published without confirmation reach the callback also after a recovery")
+    func returns() async throws {
+        try await withRelay { connection, relay in
+            let channel = try await connection.openChannel()
+            let (returned, continuation) = AsyncStream<String>.makeStream()
+            channel.onReturn { _, message in continuation.yield(String(decoding: message.body, as: UTF8.self)) }
+            var texts = returned.makeAsyncIterator()
+            for round in 0..<2 {
+                try await channel.publishUnconfirmed(message(TestBroker.uniqueName("missing"), "\(round)"))
+                #expect(await texts.next() == "\(round)")
+                await cut(relay, connection)
+            }
+        }
+    }
+
     @Test("A queue that the server names is named anew; its bindings and consumers follow")
     func serverNamed() async throws {
         try await withRelay { connection, relay in

@@ -50,6 +50,33 @@ import Testing
         #expect(told == ["1", "goes on", "2", "closed"])
     }
 
+    @Test("A server that blocks and goes on without end fills no memory, and each change is told")
+    func blockedFlood() async throws {
+        let count = 5000
+        let gate = Gate()
+        let broker = FakeBroker { peer in
+            peer.handshake()
+            peer.openChannel()
+            for number in 1...count {
+                peer.send(number % 2 == 0 ? .connectionUnblocked : .connectionBlocked(.init(reason: "low on memory")))
+            }
+            peer.goodbye()
+        }
+        let connection = try await AMQPConnection.connect(to: broker.uri)
+        let (events, continuation) = AsyncStream<Void>.makeStream()
+        connection.onBlocked { _ in
+            gate.wait()
+            gate.open()
+            continuation.yield()
+        }
+        _ = try await connection.openChannel()
+        while await connection.pausedInboxes == 0 { await Task.yield() }
+        gate.open()
+        var iterator = events.makeAsyncIterator()
+        for _ in 1...count { await iterator.next() }
+        await connection.close()
+    }
+
     @Test("Returned messages wait for their callback in bounded number, and none is lost")
     func returns() async throws {
         let count = 5000

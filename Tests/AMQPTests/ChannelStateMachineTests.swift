@@ -150,7 +150,12 @@ import Testing
         let flow = Method.channelFlow(.init(isActive: false))
         #expect(machine.received(flow) == .flow(isActive: false, send: .channelFlowOk(.init(isActive: false))))
         let cancel = Method.basicCancel(.init(consumerTag: "c", noWait: true))
-        #expect(machine.received(cancel) == .consumerCancelled(tag: "c"))
+        #expect(machine.received(cancel) == .consumerCancelled(tag: "c", send: nil))
+        let asking = Method.basicCancel(.init(consumerTag: "c"))
+        #expect(
+            machine.received(asking)
+                == .consumerCancelled(tag: "c", send: .basicCancelOk(.init(consumerTag: "c")))
+        )
     }
 
     @Test("The end of the connection fails everything")

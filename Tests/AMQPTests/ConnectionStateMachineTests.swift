@@ -215,7 +215,7 @@ import Transport
     @Test("Sends when nothing else was sent")
     func sends() {
         var heartbeat = Heartbeat(interval: .seconds(10), now: start)
-        #expect(heartbeat.period == .seconds(5))
+        #expect(heartbeat.nextTick(after: start) == start + .seconds(5))
         #expect(heartbeat.tick(now: start + .seconds(4)) == .none)
         #expect(heartbeat.tick(now: start + .seconds(5)) == .send)
         heartbeat.sent(now: start + .seconds(8))
@@ -230,5 +230,14 @@ import Transport
         heartbeat.received(now: start + .seconds(19))
         #expect(heartbeat.tick(now: start + .seconds(38)) != .dead)
         #expect(heartbeat.tick(now: start + .seconds(39)) == .dead)
+    }
+
+    @Test("It looks at the very end of the two intervals, not half an interval later")
+    func punctual() {
+        var heartbeat = Heartbeat(interval: .seconds(10), now: start)
+        heartbeat.received(now: start + .seconds(3))
+        #expect(heartbeat.nextTick(after: start + .seconds(15)) == start + .seconds(20))
+        #expect(heartbeat.nextTick(after: start + .seconds(20)) == start + .seconds(23))
+        #expect(heartbeat.tick(now: start + .seconds(23)) == .dead)
     }
 }

@@ -214,7 +214,7 @@ extension RecoveryStateMachineTests {
         var (machine, channel) = withChannel()
         let id = consumer("q", on: channel, &machine)
         machine.consumerCancelled(id, instance: 7, AMQPError(.consumerCancelled, "gone"), now: start)
-        machine.channelClosed(channel, instance: 7)
+        machine.channelClosed(channel, instance: 7, now: start)
         var now = start
         for _ in 0..<8 {
             guard case .openChannel = machine.next(now: now) else {

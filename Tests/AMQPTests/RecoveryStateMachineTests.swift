@@ -370,10 +370,78 @@ import Testing
         machine.addChannel(other, instance: 8, epoch: 1)
         _ = consumer("a", on: channel, &machine)
         _ = consumer("b", on: other, &machine)
-        machine.channelClosed(channel, instance: 7)
-        machine.channelClosed(other, instance: 6)
+        machine.channelClosed(channel, instance: 7, now: start)
+        machine.channelClosed(other, instance: 6, now: start)
         #expect(settle(&machine, at: start) == ["channel", "consume a"])
         #expect(machine.state == .open)
+    }
+
+    @Test("A channel that ends each time soon after it was opened is opened again after growing pauses")
+    func shortLived() {
+        var (machine, channel) = withChannel()
+        _ = consumer("q", on: channel, &machine)
+        var now = start
+        machine.channelClosed(channel, instance: 7, now: now)
+        for instance in 8...UInt64(17) {
+            guard case .openChannel = machine.next(now: now) else {
+                Issue.record("opens no channel")
+                return
+            }
+            machine.channelOpened(channel, instance: instance, epoch: 1, now: now)
+            guard case .consume(let id, _, _) = machine.next(now: now) else {
+                Issue.record("does not consume")
+                return
+            }
+            machine.consumed(id, instance: instance, now: now)
+            machine.channelClosed(channel, instance: instance, now: now)
+            guard case .wait(let until?) = machine.next(now: now) else {
+                Issue.record("does not wait")
+                return
+            }
+            #expect(until > now)
+            now = until
+        }
+        // Ten pauses under ceilings from 0.4 to 15 s; how long exactly, chance decides.
+        #expect(start.duration(to: now) > .seconds(2))
+        #expect(settle(&machine, at: now) == ["channel", "consume q"])
+        // One that has held is opened again at once.
+        machine.channelClosed(channel, instance: 101, now: now + .seconds(60))
+        #expect(settle(&machine, at: now + .seconds(60)) == ["channel", "consume q"])
+    }
+
+    @Test("A consumer whose message this side refuses each time ends with that reason")
+    func refusedMessage() {
+        var (machine, channel) = withChannel { $0.consumerAttempts = 4 }
+        let id = consumer("q", on: channel, &machine)
+        let tooLarge = AMQPError(.bodyTooLarge, "a body of 11 octets exceeds the limit of 10")
+        var now = start
+        var instance: UInt64 = 7
+        var resumed = 0
+        for _ in 0..<100 {
+            switch machine.next(now: now) {
+            case .openChannel:
+                instance += 1
+                machine.channelOpened(channel, instance: instance, epoch: 1, now: now)
+            case .probe(let id, _): machine.probed(id)
+            case .consume(let id, _, _):
+                machine.consumed(id, instance: instance, now: now)
+                resumed += 1
+                machine.channelClosed(channel, instance: instance, now: now)
+                machine.messageRefused(by: id, tooLarge, now: now)
+            case .wait(let until?): now = until
+            case .wait(nil) where resumed == 0:
+                machine.channelClosed(channel, instance: instance, now: now)
+                machine.messageRefused(by: id, tooLarge, now: now)
+            case .endConsumer(_, let error):
+                #expect(error == tooLarge)
+                #expect(resumed == 3)
+                return
+            case let other:
+                Issue.record("\(other)")
+                return
+            }
+        }
+        Issue.record("goes on for ever")
     }
 
     @Test("A channel opened over a connection that is gone is opened again")
@@ -446,7 +514,7 @@ import Testing
     func lossWhileConsuming() {
         var (machine, channel) = withChannel()
         let id = consumer("q", on: channel, &machine)
-        machine.channelClosed(channel, instance: 7)
+        machine.channelClosed(channel, instance: 7, now: start)
         machine.consumeFailed(id, loss, epoch: 1, now: start)
         guard case .recovering = machine.state else {
             Issue.record("\(machine.state)")
@@ -460,7 +528,7 @@ import Testing
     func channelExhausted() {
         var (machine, channel) = withChannel { $0.consumerAttempts = 3 }
         _ = consumer("q", on: channel, &machine)
-        machine.channelClosed(channel, instance: 7)
+        machine.channelClosed(channel, instance: 7, now: start)
         var now = start
         loop: while true {
             switch machine.next(now: now) {
@@ -519,7 +587,7 @@ import Testing
             case .openChannel(let id):
                 instance += 1
                 machine.channelOpened(id, instance: instance, epoch: machine.epoch, now: now)
-                if fails { machine.channelClosed(id, instance: instance) }
+                if fails { machine.channelClosed(id, instance: instance, now: now) }
             case .probe(let id, _) where !fails: machine.probed(id)
             case .probe(let id, _),
                 .consume(let id, _, _) where fails:

@@ -84,19 +84,20 @@ public struct ConsumerArguments: Hashable, Sendable {
     /// - Throws: ``AMQPError``, `.invalidArgument`, naming the argument, its value and what to do.
     public func validate(prefetch: UInt16, noAck: Bool) throws(AMQPError) {
         _ = try fields()
-        guard let streamOffset else { return }
+        let offset = streamOffset.map { "x-stream-offset = \($0)" }
+        guard let cause = offset ?? (streamFilter.isEmpty ? nil : "x-stream-filter = \(streamFilter)") else { return }
         if prefetch == 0 {
             throw AMQPError(
                 argument: "prefetch",
                 "0",
-                "the consumer of a stream (x-stream-offset = \(streamOffset)) needs at least 1; 100 is a good start"
+                "the consumer of a stream (\(cause)) needs at least 1; 100 is a good start"
             )
         }
         if noAck {
             throw AMQPError(
                 argument: "noAck",
                 "true",
-                "the consumer of a stream (x-stream-offset = \(streamOffset)) gets its credit by acknowledging; use false"
+                "the consumer of a stream (\(cause)) gets its credit by acknowledging; use false"
             )
         }
     }

@@ -104,6 +104,15 @@ extension ExchangeArguments: ExpressibleByDictionaryLiteral {
 }
 
 extension ShortString {
+    /// The same for a name that must be one: the empty name means the last queue that was declared on the channel, which
+    /// somebody else may have been.
+    ///
+    /// - Throws: ``AMQPError``, `.invalidArgument`, saying which name is missing or too long.
+    static func checkPresent(_ text: String, _ what: String) throws(AMQPError) {
+        if text.isEmpty { throw AMQPError(argument: what, "\"\"", "name the \(what)") }
+        try check(text, what)
+    }
+
     /// - Throws: ``AMQPError``, `.invalidArgument`, saying which name is too long.
     static func check(_ text: String, _ what: String) throws(AMQPError) {
         guard text.utf8.count > maximumOctets else { return }

@@ -37,13 +37,13 @@ extension QueueArguments {
             text("x-queue-type", type, Self.all),
             milliseconds("x-message-ttl", messageTTL, from: 0, Self.notStreams),
             milliseconds("x-expires", expires, from: 1, Self.notStreams),
-            number("x-max-length", maxLength, 1...Int.max, Self.notStreams),
-            number("x-max-length-bytes", maxLengthOctets, 1...Int.max, Self.all),
+            number("x-max-length", maxLength, 0...Int.max, Self.notStreams),
+            number("x-max-length-bytes", maxLengthOctets, 0...Int.max, Self.all),
             text("x-overflow", overflow, overflow == .rejectPublishDLX ? [.classic] : Self.notStreams),
             name("x-dead-letter-exchange", deadLetterExchange),
             name("x-dead-letter-routing-key", deadLetterRoutingKey),
             text("x-dead-letter-strategy", deadLetterStrategy, [.quorum]),
-            number("x-max-priority", maxPriority, 1...255, [.classic]),
+            number("x-max-priority", maxPriority, 0...255, [.classic]),
             singleActiveConsumer.map {
                 Argument(
                     name: "x-single-active-consumer",

@@ -6,7 +6,7 @@ extension AMQPChannel {
     /// - Parameters:
     ///   - queue: The queue to consume.
     ///   - prefetch: How many unacknowledged deliveries the broker may have outstanding to this consumer; zero means no
-    ///     limit. It bounds what waits in the process, too.
+    ///     limit. It bounds what waits in the process, too. Unless given, what ``setPrefetch(_:scope:)`` has said, or 100.
     ///   - noAck: The broker forgets a message once it is sent; nothing is to be acknowledged, and what the process
     ///     has not handled when it ends is lost.
     ///   - exclusive: Whether the queue is to have no other consumer.
@@ -17,16 +17,16 @@ extension AMQPChannel {
     ///   channel.
     public func consume(
         _ queue: String,
-        prefetch: UInt16 = 100,
+        prefetch: UInt16? = nil,
         noAck: Bool = false,
         exclusive: Bool = false,
         noLocal: Bool = false,
         tag: String? = nil,
         arguments: ConsumerArguments = [:]
     ) async throws(AMQPError) -> AMQPConsumer {
-        try ShortString.check(queue, "queue")
+        try ShortString.checkPresent(queue, "queue")
         if let tag { try ShortString.check(tag, "tag") }
-        try arguments.validate(prefetch: prefetch, noAck: noAck)
+        if let prefetch { try arguments.validate(prefetch: prefetch, noAck: noAck) }
         return try await connection.consume(
             on: self,
             queue: queue,
@@ -35,7 +35,7 @@ extension AMQPChannel {
             noAck: noAck,
             isExclusive: exclusive,
             noLocal: noLocal,
-            arguments: try arguments.fields()
+            arguments: arguments
         )
     }
 
@@ -44,6 +44,7 @@ extension AMQPChannel {
     /// Each call is a round trip, and an empty queue answers at once: a loop of calls is no way to wait for messages.
     /// A consumer is the way to take more than a few. Not for streams.
     public func get(_ queue: String, noAck: Bool = false) async throws(AMQPError) -> AMQPDelivery? {
+        try ShortString.checkPresent(queue, "queue")
         let answer = try await connection.call(.basicGet(.init(queue: queue, noAck: noAck)), on: self)
         return answer.delivery
     }
@@ -87,21 +88,29 @@ extension AMQPConnection {
     func consume(
         on channel: AMQPChannel,
         queue: String,
-        prefetch: UInt16,
+        prefetch: UInt16?,
         tag: String?,
         noAck: Bool,
         isExclusive: Bool,
         noLocal: Bool,
-        arguments: FieldTable
+        arguments: ConsumerArguments
     ) async throws(AMQPError) -> AMQPConsumer {
         let core = try core(of: channel)
+        let prefetch = prefetch ?? core.usualPrefetch
+        try arguments.validate(prefetch: prefetch, noAck: noAck)
+        let arguments = try arguments.fields()
         let tag = tag ?? core.newConsumerTag()
         guard core.consumers[tag] == nil else {
             throw AMQPError(.invalidArgument, "channel \(core.number) has a consumer \"\(tag)\" already")
         }
         // Without acknowledgements the broker knows no prefetch.
-        let limit = noAck ? max(1, options.inboxLimit) : max(options.inboxLimit, Int(prefetch) + 1)
-        let inbox = ConsumerInbox(limit: limit) { [weak self] in
+        let unweighed = noAck ? 0 : Int(prefetch)
+        let limits = ConsumerInbox.Limits(
+            deliveries: max(options.inboxLimit, unweighed + 1),
+            octets: max(1, options.inboxOctets),
+            unweighed: unweighed
+        )
+        let inbox = ConsumerInbox(limits) { [weak self] in
             guard let self else { return }
             loop.execute { self.assumeIsolated { $0.resumeReading() } }
         }

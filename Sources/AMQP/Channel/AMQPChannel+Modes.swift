@@ -1,7 +1,7 @@
 extension AMQPChannel {
     /// Whom a prefetch limits.
     public enum PrefetchScope: Hashable, Sendable {
-        /// Each consumer that is started afterwards, by itself.
+        /// Each consumer that is started afterwards and is given no prefetch of its own, by itself.
         case consumer
         /// All consumers of the channel together, those that run included; not for quorum queues and streams.
         case channel
@@ -100,6 +100,7 @@ extension AMQPConnection {
         case .channel:
             core.channelPrefetch = prefetch
         case .consumer:
+            core.usualPrefetch = prefetch
             core.consumerPrefetch = prefetch
             let limit = Method.basicQos(.init(prefetchSize: 0, prefetchCount: prefetch))
             guard core.channelPrefetch > 0 else {

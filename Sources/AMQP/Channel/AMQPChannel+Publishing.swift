@@ -40,7 +40,7 @@ extension AMQPChannel {
         let deadline = ContinuousClock.now + (timeout ?? connection.options.publishTimeout)
         let batch = PublishBatch(messages, deadline: deadline)
         for index in messages.indices {
-            if let error = tooLarge(messages[index].body) { batch.finish(index, .failure(error)) }
+            if let error = problem(messages[index]) { batch.finish(index, .failure(error)) }
         }
         do throws(AMQPError) {
             if try mailbox.publish(.batch(batch)) { wake() }
@@ -66,16 +66,23 @@ extension AMQPChannel {
         timeout: Duration?,
         endsWhenSent: Bool
     ) throws(AMQPError) -> Waiter<Void> {
-        if let error = tooLarge(message.body) { throw error }
+        if let error = problem(message) { throw error }
         let deadline = ContinuousClock.now + (timeout ?? connection.options.publishTimeout)
         let call = PublishCall(message, deadline: deadline, endsWhenSent: endsWhenSent)
         if try mailbox.publish(.one(call)) { wake() }
         return call.waiter
     }
 
-    private func tooLarge(_ body: [UInt8]) -> AMQPError? {
-        let limit = connection.options.maximumPublishSize
-        guard body.count > limit else { return nil }
-        return AMQPError(.bodyTooLarge, "a body of \(body.count) octets exceeds the limit of \(limit)")
+    /// What is wrong with a message, before anything of it is sent.
+    private func problem(_ message: AMQPMessage) -> AMQPError? {
+        do throws(AMQPError) {
+            try ShortString.check(message.exchange, "exchange")
+            try ShortString.check(message.routingKey, "routing key")
+        } catch {
+            return error
+        }
+        let (count, limit) = (message.body.count, connection.options.maximumPublishSize)
+        guard count > limit else { return nil }
+        return AMQPError(.bodyTooLarge, "a body of \(count) octets exceeds the limit of \(limit)")
     }
 }

@@ -50,7 +50,9 @@ final class ChannelCore {
     var isConfirming = false
     /// Whether messages were published before publishes were confirmed: their returns belong to no confirmation.
     var hasPublishedUntracked = false
-    /// Deliveries that each consumer started next may have; nil before that was ever said.
+    /// Deliveries that a consumer may have whose caller does not say.
+    var usualPrefetch: UInt16 = 100
+    /// What the broker was told last that each consumer started next may have; nil before that was ever said.
     var consumerPrefetch: UInt16?
     /// Deliveries that all consumers together may have; zero means no limit.
     var channelPrefetch: UInt16 = 0

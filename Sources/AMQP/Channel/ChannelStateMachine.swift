@@ -9,7 +9,7 @@ package struct ChannelStateMachine: Sendable {
         case none
         case send(Method)
         case complete(CallID, with: Method)
-        case consumerCancelled(tag: String)
+        case consumerCancelled(tag: String, send: Method?)
         case flow(isActive: Bool, send: Method)
         /// The channel is gone: the calls fail with the error, the number is free again. Those to be spared were not
         /// made, for a fault that is not theirs.
@@ -143,7 +143,8 @@ package struct ChannelStateMachine: Sendable {
         case (.closing, _):
             return .none  // §1.5.2.6: what comes before close-ok is discarded
         case (.open, .basicCancel(let cancel)):
-            return .consumerCancelled(tag: cancel.consumerTag)
+            let answer = Method.basicCancelOk(.init(consumerTag: cancel.consumerTag))
+            return .consumerCancelled(tag: cancel.consumerTag, send: cancel.noWait ? nil : answer)
         case (.open, .channelFlow(let flow)):
             return .flow(isActive: flow.isActive, send: .channelFlowOk(.init(isActive: flow.isActive)))
         case (.open, _):

@@ -5,13 +5,47 @@ internal import Synchronization
 /// The loop appends, any thread takes. A task that finds a delivery waits for nobody and changes no thread.
 final class ConsumerInbox: Sendable {
     private struct State: Sendable {
-        var deliveries = RingBuffer<AMQPDelivery>()
+        private(set) var deliveries = RingBuffer<AMQPDelivery>()
+        /// Of their bodies.
+        private(set) var octets = 0
         var waiters = RingBuffer<Waiter<AMQPDelivery?>>()
         var end: End?
         var isPausing = false
         /// Whether its end has been asked for, so that nothing may wait for it.
         var isLeaving = false
         var onEnd: (@Sendable (AMQPError?) -> Void)?
+
+        mutating func append(_ delivery: AMQPDelivery) {
+            deliveries.append(delivery)
+            octets += delivery.body.count
+        }
+
+        mutating func prepend(_ delivery: AMQPDelivery) {
+            deliveries.prepend(delivery)
+            octets += delivery.body.count
+        }
+
+        mutating func popFirst() -> AMQPDelivery? {
+            guard let delivery = deliveries.popFirst() else { return nil }
+            octets -= delivery.body.count
+            return delivery
+        }
+
+        mutating func dropAll() {
+            _ = deliveries.removeAll()
+            octets = 0
+        }
+
+        func has(_ limits: Limits) -> Bool {
+            let count = deliveries.count
+            return count >= limits.deliveries || (octets >= limits.octets && count > limits.unweighed)
+        }
+
+        /// Whether there is half of it at most, so that reading goes on.
+        func isFar(from limits: Limits) -> Bool {
+            let count = deliveries.count
+            return count <= limits.deliveries / 2 && (octets <= limits.octets / 2 || count <= limits.unweighed)
+        }
     }
 
     /// How a consumer ends: what has arrived is still handed out before an orderly end.
@@ -35,14 +69,23 @@ final class ConsumerInbox: Sendable {
         case refused
     }
 
+    /// What is kept before reading pauses.
+    struct Limits: Sendable {
+        /// Deliveries: more than the prefetch, which only a server keeps.
+        var deliveries: Int
+        /// Octets of their bodies.
+        var octets = Int.max
+        /// So many deliveries may have any number of octets: those that the prefetch allows.
+        var unweighed = 0
+    }
+
     private let state = Mutex(State())
-    /// Deliveries kept before reading pauses: more than the prefetch, which only a server keeps.
-    private let limit: Int
+    private let limits: Limits
     /// Called, off the loop, when a full inbox has been drained to half.
     private let resume: @Sendable () -> Void
 
-    init(limit: Int, resume: @escaping @Sendable () -> Void) {
-        self.limit = limit
+    init(_ limits: Limits, resume: @escaping @Sendable () -> Void) {
+        self.limits = limits
         self.resume = resume
     }
 
@@ -59,13 +102,13 @@ final class ConsumerInbox: Sendable {
                 served.append((waiter, rest.removeFirst()))
             }
             if state.isLeaving {
-                let room = max(0, limit - state.deliveries.count)
+                let room = state.has(limits) ? 0 : limits.deliveries - state.deliveries.count
                 refused = Array(rest.dropFirst(room))
                 rest = rest.prefix(room)
             }
-            for delivery in rest { state.deliveries.append(delivery) }
+            for delivery in rest { state.append(delivery) }
             guard refused.isEmpty else { return .refused }
-            guard state.deliveries.count >= limit, !state.isPausing, !state.isLeaving else { return .stored }
+            guard !state.isPausing, !state.isLeaving, state.has(limits) else { return .stored }
             state.isPausing = true
             return .full
         }
@@ -82,7 +125,7 @@ final class ConsumerInbox: Sendable {
         while true {
             let next: Waiter<AMQPDelivery?>? = state.withLock { state in
                 if let waiter = state.waiters.popFirst() { return waiter }
-                state.deliveries.prepend(delivery)
+                state.prepend(delivery)
                 return nil
             }
             guard let next else { return }
@@ -112,7 +155,7 @@ final class ConsumerInbox: Sendable {
 
     private func end(_ end: End, discarding: Bool) {
         let (waiters, wasPausing, onEnd) = state.withLock { state in
-            if discarding { _ = state.deliveries.removeAll() }
+            if discarding { state.dropAll() }
             if discarding || state.end == nil { state.end = end }
             defer { (state.isPausing, state.onEnd) = (false, nil) }
             return (state.waiters.removeAll(), state.isPausing, state.onEnd)
@@ -145,7 +188,7 @@ final class ConsumerInbox: Sendable {
         var mustResume = false
         var waiter: Waiter<AMQPDelivery?>?
         let ready: Result<AMQPDelivery?, AMQPError>? = state.withLock { state in
-            if let delivery = state.deliveries.popFirst() {
+            if let delivery = state.popFirst() {
                 mustResume = wantsResume(&state)
                 return .success(delivery)
             }
@@ -172,7 +215,7 @@ final class ConsumerInbox: Sendable {
         var mustResume = false
         let taken = state.withLock { state in
             var taken: [AMQPDelivery] = []
-            while taken.count < maximum, let delivery = state.deliveries.popFirst() { taken.append(delivery) }
+            while taken.count < maximum, let delivery = state.popFirst() { taken.append(delivery) }
             mustResume = wantsResume(&state)
             return taken
         }
@@ -183,14 +226,14 @@ final class ConsumerInbox: Sendable {
     /// Drops what is there: the broker has taken it back.
     func dropAvailable() {
         let mustResume = state.withLock { state in
-            _ = state.deliveries.removeAll()
+            state.dropAll()
             return wantsResume(&state)
         }
         if mustResume { resume() }
     }
 
     private func wantsResume(_ state: inout State) -> Bool {
-        guard state.isPausing, state.deliveries.count <= limit / 2 else { return false }
+        guard state.isPausing, state.isFar(from: limits) else { return false }
         state.isPausing = false
         return true
     }

@@ -33,6 +33,11 @@ package struct ContentAssembler: Sendable {
 
     package var isIdle: Bool { phase == .idle }
 
+    /// The consumer that the message under way is for.
+    package var consumerTag: String? {
+        if case .deliver(let deliver) = carrier { deliver.consumerTag } else { nil }
+    }
+
     /// Octets of memory that the message under way has taken.
     package var reservedOctets: Int { body.capacity }
 

@@ -115,7 +115,8 @@ extension AMQPConnection {
         case .none: break
         case .send(let method): send(method, on: core.number)
         case .complete(let call, let method): complete(call, method, delivery, on: core)
-        case .consumerCancelled(let tag):
+        case .consumerCancelled(let tag, let answer):
+            if let answer, mayAnswer() { send(answer, on: core.number) }
             let text = "the broker cancelled consumer \"\(tag)\", as it does when the queue goes away"
             finishConsumer(tag, AMQPError(.consumerCancelled, text), on: core)
         case .flow(let isActive, let answer):
@@ -157,7 +158,7 @@ extension AMQPConnection {
         if let delivery, !isTaken { giveBack(delivery.tag.number, on: core) }
     }
 
-    private func finishConsumer(_ tag: String, _ error: AMQPError?, on core: ChannelCore) {
+    func finishConsumer(_ tag: String, _ error: AMQPError?, on core: ChannelCore) {
         guard let consumer = core.consumers.removeValue(forKey: tag) else { return }
         handOver(to: consumer, on: core)
         consumer.inbox.finish(error)
@@ -169,16 +170,19 @@ extension AMQPConnection {
         completeBody(core)
         // Publishes that came in just now fail like those before them; settlements find their delivery given back.
         let left = core.mailbox.close(error)
+        let ofConsumers = error.code == .bodyTooLarge ? error.endingOthers(on: core.number) : error
         for consumer in core.consumers.values {
             consumer.arrived = []
-            consumer.inbox.discard(error.code == .closed ? nil : error)
+            consumer.inbox.discard(error.code == .closed ? nil : ofConsumers)
         }
         core.consumers = [:]
-        let unsent = error.publishing(wasSent: false)
+        // What the broker refused was another call, unless it names a publish: which one, it does not say.
+        let ofPublishes = error.reply?.method == "basic.publish" ? error : error.endingOthers(on: core.number)
+        let unsent = ofPublishes.publishing(wasSent: false)
         unfinished?.finish(.failure(unsent))
         for submission in left.publishes { core.waiting.append(submission) }
         for operation in core.waiting.removeAll() { operation.finish(.failure(unsent)) }
-        let lost = error.publishing(wasSent: true)
+        let lost = ofPublishes.publishing(wasSent: true)
         for operation in core.confirms?.abandonAll() ?? [] { operation.finish(.failure(lost)) }
         if let sweep = core.sweep { loop.cancel(sweep.timer) }
         core.sweep = nil

@@ -40,6 +40,10 @@ extension AMQPConnection {
         ///
         /// Everything else on the connection waits along until the consumer takes, is cancelled or dropped.
         public var inboxLimit = 10_000
+        /// Octets of the bodies of such deliveries; past them the connection stops reading as well.
+        ///
+        /// What the prefetch of a consumer allows is not weighed.
+        public var inboxOctets = 128 << 20
         /// Whether acknowledgements wait a millisecond or two for others, and contiguous ones share a frame.
         ///
         /// That is several times cheaper for the broker. Without it each delivery that is acknowledged has a frame of its

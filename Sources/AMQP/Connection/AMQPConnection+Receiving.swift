@@ -78,6 +78,7 @@ extension AMQPConnection: ByteStreamHandler {
         } catch .bodyTooLarge(let octets, let limit) {
             // One message must not end all other channels.
             let error = AMQPError(.bodyTooLarge, "\(FrameError.bodyTooLarge(octets: octets, limit: limit))")
+            if let tag = core.assembler.consumerTag { finishConsumer(tag, error, on: core) }
             beginClosing(core, nil, because: error, replyCode: 311, replyText: "body too large for this client")
         }
     }
@@ -197,9 +198,12 @@ extension AMQPConnection: ByteStreamHandler {
 
     private func callBack(_ returned: ReturnedMessage, _ message: AMQPMessage, on core: ChannelCore) {
         guard let body = core.mailbox.returnCallback else { return }
-        let isFull = callbacks.runBounded {
-            body(returned, message)
-        } resume: { [weak self] in
+        callBack { body(returned, message) }
+    }
+
+    /// Runs a callback of the user that the server may cause any number of; reading stops while too many wait.
+    func callBack(_ body: @escaping @Sendable () -> Void) {
+        let isFull = callbacks.runBounded(body) { [weak self] in
             guard let self else { return }
             loop.execute { self.assumeIsolated { $0.resumeReading() } }
         }

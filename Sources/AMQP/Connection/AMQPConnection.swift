@@ -200,9 +200,12 @@ public actor AMQPConnection {
 
     /// Calls back with a reason when the broker blocks publishers, and with `nil` when it goes on.
     ///
-    /// Runs as ``onClose(_:)`` does. Publishes wait meanwhile by themselves, up to their deadline.
+    /// Runs as ``onClose(_:)`` does; when a thousand calls wait for it the connection stops reading. Publishes wait
+    /// meanwhile by themselves, up to their deadline.
     public nonisolated func onBlocked(_ body: @escaping @Sendable (String?) -> Void) {
-        observeBlocking { [callbacks] reason in callbacks.run { body(reason) } }
+        observeBlocking { [weak self] reason in
+            self?.assumeIsolated { $0.callBack { body(reason) } }
+        }
     }
 
     /// The same, on the loop; the callback must not block.
@@ -327,11 +330,11 @@ public actor AMQPConnection {
         guard interval > .zero else { return }
         let heartbeat = Heartbeat(interval: interval, now: .now)
         self.heartbeat = heartbeat
-        scheduleTick(heartbeat.period)
+        scheduleTick(heartbeat)
     }
 
-    private func scheduleTick(_ period: Duration) {
-        heartbeatTimer = loop.schedule(after: period) { [weak self] in
+    private func scheduleTick(_ heartbeat: Heartbeat) {
+        heartbeatTimer = loop.schedule(at: heartbeat.nextTick(after: .now)) { [weak self] in
             self?.assumeIsolated { $0.tick() }
         }
     }
@@ -366,6 +369,6 @@ public actor AMQPConnection {
             stream.abort(TransportError(.timedOut, text))
             return
         }
-        scheduleTick(heartbeat.period)
+        scheduleTick(heartbeat)
     }
 }

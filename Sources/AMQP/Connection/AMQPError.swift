@@ -202,8 +202,9 @@ extension AMQPError {
 
     /// What the end of a channel means to calls on it that are not to blame.
     func endingOthers(on channel: UInt16) -> AMQPError {
-        guard replyCode != nil, code != .connectionClosed else { return self }
-        return AMQPError(.channelClosed, "channel \(channel) ended before the call: \(message)", underlying: self)
+        // A body too large for this side has no reply code, and is nobody's fault but its consumer's.
+        guard code == .bodyTooLarge || (replyCode != nil && code != .connectionClosed) else { return self }
+        return AMQPError(.channelClosed, "channel \(channel) ended for another call: \(message)", underlying: self)
     }
 
     /// What the loss of the stream means on an open connection.

@@ -7,7 +7,9 @@ public struct AMQPLogin: Sendable {
 
     /// The mechanism's name, as servers list it.
     public let mechanism: String
-    let respond: Responder
+    private let responder: Responder
+    /// In place of the URI's password.
+    var secret: String?
 
     /// The URI's user and password (RFC 4616); what brokers offer by default.
     public static let plain = AMQPLogin(mechanism: "PLAIN") { user, password, challenge in
@@ -38,9 +40,12 @@ public struct AMQPLogin: Sendable {
     /// An OAuth 2 access token in place of the password.
     ///
     /// The broker must know its issuer. Before it expires give the connection a new one:
-    /// ``AMQPConnection/updateSecret(_:reason:)``.
+    /// ``AMQPConnection/updateSecret(_:reason:)``, or ``RecoveringConnection/updateSecret(_:reason:)``, which logs in again
+    /// with it.
     public static func token(_ token: String) -> AMQPLogin {
-        AMQPLogin(mechanism: plain.mechanism) { user, _, challenge in try plain.respond(user, token, challenge) }
+        var login = plain
+        login.secret = token
+        return login
     }
 
     /// Another mechanism.
@@ -73,7 +78,11 @@ public struct AMQPLogin: Sendable {
 
     private init(mechanism: String, respond: @escaping Responder) {
         self.mechanism = mechanism
-        self.respond = respond
+        responder = respond
+    }
+
+    func respond(_ user: String, _ password: String, _ challenge: [UInt8]?) throws -> [UInt8]? {
+        try responder(user, secret ?? password, challenge)
     }
 }
 

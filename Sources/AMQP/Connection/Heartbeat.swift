@@ -20,8 +20,13 @@ package struct Heartbeat: Sendable {
         lastSent = now
     }
 
-    /// How often to call ``tick(now:)``.
-    package var period: Duration { interval / 2 }
+    /// Sending at half the interval leaves room for a late timer on either side.
+    private var period: Duration { interval / 2 }
+
+    /// When to call ``tick(now:)`` next: at half the interval, and not past the end of the server's two.
+    package func nextTick(after now: ContinuousClock.Instant) -> ContinuousClock.Instant {
+        min(now + period, max(now, lastReceived + interval * 2))
+    }
 
     package mutating func received(now: ContinuousClock.Instant) { lastReceived = now }
     /// Notes what has arrived in all while reading is paused; more than before is a sign of life.
@@ -38,7 +43,6 @@ package struct Heartbeat: Sendable {
 
     package mutating func tick(now: ContinuousClock.Instant) -> Action {
         if now - lastReceived >= interval * 2 { return .dead }
-        // Sending at half the interval leaves room for a late timer on either side.
         guard now - lastSent >= period else { return .none }
         lastSent = now
         return .send

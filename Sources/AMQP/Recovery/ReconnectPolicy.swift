@@ -93,6 +93,15 @@ struct Backoff: Sendable {
         heldSince = nil
     }
 
+    /// Notes the end of what had come about: it is tried again at once if it had held, and after a pause if not.
+    mutating func ended(now: Instant, _ policy: ReconnectPolicy, using generator: inout some RandomNumberGenerator) {
+        guard let heldSince, heldSince.duration(to: now) <= policy.ceiling(attempt: failures) else {
+            self = Backoff()
+            return
+        }
+        failed(now: now, policy, using: &generator)
+    }
+
     /// Whether the policy's limits are reached.
     func isExhausted(now: Instant, _ policy: ReconnectPolicy) -> Bool {
         if let limit = policy.maximumAttempts, failures >= limit { return true }

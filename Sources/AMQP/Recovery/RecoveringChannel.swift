@@ -13,7 +13,8 @@ public final class RecoveringChannel: Sendable {
     let gate: Gate<AMQPChannel>
 
     private struct Memory: Sendable {
-        var prefetch: (count: UInt16, scope: AMQPChannel.PrefetchScope)?
+        var prefetches: [AMQPChannel.PrefetchScope: UInt16] = [:]
+        var onReturn: (@Sendable (ReturnedMessage, AMQPMessage) -> Void)?
         var lastTag = 0
     }
     private let memory = Mutex(Memory())
@@ -24,24 +25,38 @@ public final class RecoveringChannel: Sendable {
         gate = Gate(physical, "channel")
     }
 
-    /// The prefetch to set again.
-    var prefetch: (count: UInt16, scope: AMQPChannel.PrefetchScope)? { memory.withLock { $0.prefetch } }
+    /// What is to be set again.
+    var prefetches: [AMQPChannel.PrefetchScope: UInt16] { memory.withLock { $0.prefetches } }
 
     /// Limits the deliveries that may be unsettled at once, also after a recovery.
     ///
     /// - Parameters:
     ///   - prefetch: Messages; zero means no limit.
-    ///   - scope: Whom it limits. What was set last is set again.
+    ///   - scope: Whom it limits. What was set last for each is set again.
     /// - Throws: ``AMQPError``, if the channel does not answer in time.
     /// - SeeAlso: ``AMQPChannel/setPrefetch(_:scope:)``.
     public func setPrefetch(
         _ prefetch: UInt16,
         scope: AMQPChannel.PrefetchScope = .consumer
     ) async throws(AMQPError) {
-        memory.withLock { $0.prefetch = (prefetch, scope) }
+        memory.withLock { $0.prefetches[scope] = prefetch }
         _ = try await repeating { channel throws(AMQPError) in
             try await channel.setPrefetch(prefetch, scope: scope)
         }
+    }
+
+    /// Calls back with mandatory messages that came back and were published with ``publishUnconfirmed(_:timeout:)``,
+    /// also after a recovery.
+    ///
+    /// - SeeAlso: ``AMQPChannel/onReturn(_:)``.
+    public func onReturn(_ body: @escaping @Sendable (ReturnedMessage, AMQPMessage) -> Void) {
+        memory.withLock { $0.onReturn = body }
+        if let channel = gate.latest { hearReturns(of: channel) }
+    }
+
+    /// Passes the callback on to a channel, after that has become the present one.
+    func hearReturns(of channel: AMQPChannel) {
+        if let body = memory.withLock({ $0.onReturn }) { channel.onReturn(body) }
     }
 
     /// Closes the channel and ends its consumers: settlements already asked for are sent first.
@@ -107,7 +122,7 @@ public final class RecoveringChannel: Sendable {
     /// - Parameters:
     ///   - queue: The queue to consume.
     ///   - prefetch: How many unacknowledged deliveries the broker may have outstanding to this consumer; zero means no
-    ///     limit. It bounds what waits in the process, too.
+    ///     limit. It bounds what waits in the process, too. Unless given, what ``setPrefetch(_:scope:)`` has said, or 100.
     ///   - noAck: The broker forgets a message once it is sent; what is on its way when a connection is lost, is lost.
     ///   - exclusive: Whether the queue is to have no other consumer.
     ///   - tag: The consumer's name on this channel, the same after a recovery; chosen if not given.
@@ -117,7 +132,7 @@ public final class RecoveringChannel: Sendable {
     ///   for `Options.connection.callTimeout`.
     public func consume(
         _ queue: String,
-        prefetch: UInt16 = 100,
+        prefetch: UInt16? = nil,
         noAck: Bool = false,
         exclusive: Bool = false,
         tag: String? = nil,
@@ -177,6 +192,8 @@ public final class RecoveringChannel: Sendable {
     }
 
     /// Fetches one message, or `nil` if none is ready.
+    ///
+    /// No way to wait for messages: see ``AMQPChannel/get(_:noAck:)``.
     ///
     /// - Throws: ``AMQPError``; what was fetched when the connection was lost is delivered again, unless `noAck`.
     public func get(_ queue: String, noAck: Bool = false) async throws(AMQPError) -> AMQPDelivery? {

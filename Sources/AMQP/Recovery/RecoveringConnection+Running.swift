@@ -56,7 +56,7 @@ extension RecoveringConnection {
     private func connect(to host: Int, _ physical: inout Physical) async {
         physical = Physical()
         do throws(AMQPError) {
-            let connection = try await AMQPConnection.connect(to: uris[host], options: options.connection)
+            let connection = try await connect(to: uris[host])
             physical.connection = connection
             let epoch = change { registry in
                 registry.machine.connected(now: .now)
@@ -77,6 +77,16 @@ extension RecoveringConnection {
         } catch {
             change { $0.machine.connectFailed(error, now: .now) }
         }
+    }
+
+    /// Logs in with the secret that is in force.
+    private func connect(to uri: AMQPURI) async throws(AMQPError) -> AMQPConnection {
+        var (uri, options) = (uri, options.connection)
+        if let secret = registry.withLock({ $0.secret }) {
+            uri.password = secret
+            options.login?.secret = nil
+        }
+        return try await AMQPConnection.connect(to: uri, options: options)
     }
 
     // MARK: Bringing back
@@ -122,14 +132,13 @@ extension RecoveringConnection {
         }
         do throws(AMQPError) {
             let opened = try await connection.openChannel()
-            if let prefetch = channel.prefetch {
-                try await opened.setPrefetch(prefetch.count, scope: prefetch.scope)
-            }
+            for (scope, prefetch) in channel.prefetches { try await opened.setPrefetch(prefetch, scope: scope) }
             let isWanted = change { registry in
                 registry.machine.channelOpened(id, instance: opened.instance, epoch: physical.epoch, now: .now)
                 return registry.channels[id] != nil
             }
             guard isWanted, channel.gate.open(opened) else { return await opened.close() }
+            channel.hearReturns(of: opened)
             observe(opened, of: channel)
         } catch {
             change { $0.machine.channelOpenFailed(id, error, epoch: physical.epoch, now: .now) }
@@ -141,18 +150,22 @@ extension RecoveringConnection {
         let instance = physical.instance
         physical.onClose { [weak self, weak channel, weak physical] error in
             guard let self, let channel else { return }
-            change { $0.machine.channelClosed(channel.id, instance: instance) }
+            change { $0.machine.channelClosed(channel.id, instance: instance, now: .now) }
             if let physical { channel.gate.shut(physical, because: error) }
         }
     }
 
-    /// Learns that the broker cancels a consumer.
+    /// Learns that the broker cancels a consumer, or sends it what this side does not take.
     func observe(_ physical: AMQPConsumer, of consumer: RecoveringConsumer) {
         let instance = physical.channel.instance
         physical.onEnd { [weak self, weak consumer] error in
-            guard let self, let consumer, let error, error.code == .consumerCancelled else { return }
-            change {
-                $0.machine.consumerCancelled(consumer.id, instance: instance, error, now: .now)
+            guard let self, let consumer, let error else { return }
+            switch error.code {
+            case .consumerCancelled:
+                change { $0.machine.consumerCancelled(consumer.id, instance: instance, error, now: .now) }
+            case .bodyTooLarge where error.replyCode == nil:
+                change { $0.machine.messageRefused(by: consumer.id, error, now: .now) }
+            default: break
             }
         }
     }
@@ -198,7 +211,7 @@ extension RecoveringConnection {
             observe(started, of: consumer)
         } catch {
             if channel.closeReason != nil {
-                change { $0.machine.channelClosed(channelID, instance: channel.instance) }
+                change { $0.machine.channelClosed(channelID, instance: channel.instance, now: .now) }
             }
             // The end of the channel for another cause is not the consumer's failure.
             if !error.isInterruption || error.endsConnection { consumeFailed(id, error, physical.epoch) }

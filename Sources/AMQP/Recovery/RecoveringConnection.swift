@@ -29,6 +29,8 @@ public final class RecoveringConnection: Sendable {
         var failures: [RestoreFailure] = []
         var running: Task<Void, Never>?
         var closeDeadline: ContinuousClock.Instant?
+        /// What to log in with, once it was renewed.
+        var secret: String?
     }
 
     /// For what is said to the broker at the end, after the time for settlements and confirmations.

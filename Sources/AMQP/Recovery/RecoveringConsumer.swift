@@ -7,7 +7,7 @@
 /// the error for which it could not go on.
 public final class RecoveringConsumer: Sendable {
     struct Start: Sendable {
-        let prefetch: UInt16
+        let prefetch: UInt16?
         let noAck: Bool
         let isExclusive: Bool
         let arguments: ConsumerArguments

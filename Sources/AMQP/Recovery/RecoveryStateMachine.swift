@@ -63,6 +63,8 @@ package struct RecoveryStateMachine: Sendable {
         var isSuspect = false
         /// How often in a row its start saw the broker end the connection for an error, over all connections.
         var strikes = 0
+        /// When, within the last minute, it was sent a message that this side does not take.
+        var refusals: [Instant] = []
         var backoff = Backoff()
     }
 
@@ -246,9 +248,14 @@ package struct RecoveryStateMachine: Sendable {
     }
 
     /// An open channel has ended; the consumers on it are to be resumed.
-    package mutating func channelClosed(_ id: ID, instance: UInt64) {
-        guard channels[id]?.instance == instance else { return }
-        channels[id]?.instance = nil
+    ///
+    /// One that ends soon after it was opened is opened again after a pause: else a consumer whose deliveries end its
+    /// channel each time would keep the broker busy with nothing.
+    package mutating func channelClosed(_ id: ID, instance: UInt64, now: Instant) {
+        guard var channel = channels[id], channel.instance == instance else { return }
+        channel.instance = nil
+        channel.backoff.ended(now: now, settings.policy, using: &generator)
+        channels[id] = channel
         for (consumer, record) in consumers where record.channel == id { consumers[consumer]?.isLive = false }
     }
 
@@ -320,6 +327,16 @@ package struct RecoveryStateMachine: Sendable {
         retry(id, error, now: now)
     }
 
+    /// A consumer was sent a message that this side does not take, and that will come again.
+    package mutating func messageRefused(by id: ID, _ error: AMQPError, now: Instant) {
+        guard var consumer = consumers[id] else { return }
+        consumer.refusals.removeAll { $0.duration(to: now) >= .seconds(60) }
+        consumer.refusals.append(now)
+        consumers[id] = consumer
+        if consumer.refusals.count >= settings.consumerAttempts { return end(id, error) }
+        retry(id, error, now: now)
+    }
+
     package mutating func removeConsumer(_ id: ID) {
         guard let consumer = consumers.removeValue(forKey: id) else { return }
         if !consumers.values.contains(where: { $0.queue == consumer.queue }) {
@@ -334,7 +351,9 @@ package struct RecoveryStateMachine: Sendable {
         guard consumer.backoff.failures < settings.consumerAttempts else { return end(id, error) }
         consumer.isSuspect = true
         consumers[id] = consumer
-        // The queue may be gone, and its bindings with it.
+        // The queue may be gone, and its bindings with it. One that is there must not be declared for nothing: had the
+        // broker named it, the consumer would have another queue from then on.
+        guard error.code == .notFound || error.code == .consumerCancelled else { return }
         for entity in topology.entities(of: consumer.queue) { enqueue(entity, notBefore: consumer.backoff.notBefore) }
     }
 
