@@ -155,10 +155,12 @@ struct MisbehavingServerTests {
         let seen = Counter()
         try await ScriptedServer.with { _, command in
             if command[0] == "SLOW" { return ScriptedServer.Answer(seen.next() < 0 ? "+" : "") }
-            return ScriptedServer.Answer("+slow\r\n+\(command[1])\r\n")
+            return ScriptedServer.Answer((seen.value > 0 ? "+slow\r\n" : "") + "+\(command[1])\r\n")
         } _: { server in
             try await TestServer.withClient(server.configuration) { redis, _ in
-                let timeout: Duration = isCancelled ? .seconds(10) : .milliseconds(50)
+                // Connected before the time begins to run.
+                _ = try await redis.send(RedisCommand("ECHO", "hello"))
+                let timeout: Duration = isCancelled ? .seconds(10) : .milliseconds(500)
                 let slow = Task { try await redis.send(RedisCommand("SLOW"), timeout: timeout) }
                 try await TestServer.eventually { seen.value == 1 }
                 if isCancelled { slow.cancel() }

@@ -154,21 +154,27 @@ struct RedisClientTests {
         var configuration = try TestServer.configuration()
         configuration.suspectGrace = .milliseconds(100)
         try await TestServer.withClient(configuration) { redis, prefix in
-            let before = try await redis.send(RedisCommand("CLIENT", "ID")).integer
-            let stuck = RedisCommand("BLPOP", prefix + "none", 30)
-            async let lost = redis.send(RedisCommand("BLPOP", prefix + "none2", 30), timeout: .seconds(20))
-            async let repeated = redis.send(RedisCommand("ECHO", "again"), retry: .idempotent)
-            await #expect { try await redis.send(stuck, timeout: .milliseconds(50)) } throws: {
-                ($0 as? RedisError)?.code == .timedOut
-            }
-            _ = try await repeated
-            let after = try await redis.send(RedisCommand("CLIENT", "ID"), retry: .idempotent).integer
-            #expect(before != after)
-            do {
-                _ = try await lost
-                Issue.record("a lost command succeeded")
-            } catch {
-                #expect((error as? RedisError)?.code == .outcomeUnknown)
+            try await TestServer.withClient { other, _ in
+                let before = try #require(try await redis.send(RedisCommand("CLIENT", "ID")).integer)
+                async let lost = redis.send(RedisCommand("BLPOP", prefix + "none", 30), timeout: .seconds(20))
+                try await TestServer.eventually {
+                    try await other.send(RedisCommand("CLIENT", "LIST", "ID", before)).string?.contains("cmd=blpop")
+                        == true
+                }
+                async let repeated = redis.send(RedisCommand("ECHO", "again"), retry: .idempotent)
+                let stuck = RedisCommand("BLPOP", prefix + "none2", 30)
+                await #expect { try await redis.send(stuck, timeout: .milliseconds(50)) } throws: {
+                    ($0 as? RedisError)?.code == .timedOut
+                }
+                _ = try await repeated
+                let after = try await redis.send(RedisCommand("CLIENT", "ID"), retry: .idempotent).integer
+                #expect(before != after)
+                do {
+                    _ = try await lost
+                    Issue.record("a lost command succeeded")
+                } catch {
+                    #expect((error as? RedisError)?.code == .outcomeUnknown)
+                }
             }
         }
     }
