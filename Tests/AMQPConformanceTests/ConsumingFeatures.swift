@@ -94,7 +94,7 @@ enum ConsumingFeatures {
                     }
                 }
             }
-            try await eventually("all is done") {
+            try await eventually(within: .seconds(50), "all is done") {
                 log.hasAll(steps, of: keys)
             }
             // Which ends the consumers, with errors that are no failure.

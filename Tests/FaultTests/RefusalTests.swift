@@ -28,14 +28,16 @@ extension FaultTests.Processes {
             var address = try #require(URLComponents(string: good.app.configuration.brokerURL.secret))
             refusal.change(&address)
             let broker = ServerURL(try #require(address.string))
+            // A port that nobody listens on is tried until the end of this; a busy broker's refusal may take its time.
+            let limit = Duration.seconds(refusal.code == .unavailable ? 3 : 15)
             try await Fleet.with(
                 broker: broker,
                 results: good.app.configuration.resultBackendURL,
-                publishTimeout: .seconds(3)
+                publishTimeout: limit
             ) { fleet in
                 let drivers = try fleet.app.drivers()
                 let opening = await #expect(throws: CeleriacError.self) {
-                    try await drivers.broker.open(within: .seconds(3))
+                    try await drivers.broker.open(within: limit)
                 }
                 #expect(opening?.code == refusal.code, "\(String(describing: opening))")
                 let publishing = await #expect(throws: CeleriacError.self) {

@@ -51,7 +51,7 @@ final class ResultLoad: Sendable {
     /// - Parameters:
     ///   - limit: How long each wait lasts at most.
     ///   - resultTimeout: How long a worker tries to store a result.
-    init(_ results: ServerURL, limit: Duration = .seconds(30), resultTimeout: Duration = .seconds(60)) {
+    init(_ results: ServerURL, limit: Duration = .seconds(90), resultTimeout: Duration = .seconds(60)) {
         self.results = results
         self.limit = limit
         self.resultTimeout = resultTimeout

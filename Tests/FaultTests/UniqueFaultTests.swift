@@ -80,7 +80,7 @@ extension FaultTests.Processes {
 
     @Test("A call does not join one whose producer was killed before it was sent")
     func killedProducerJoined() async throws {
-        try await Fleet.withServers(publishTimeout: .seconds(3)) { fleet, servers in
+        try await Fleet.withServers(publishTimeout: .seconds(10)) { fleet, servers in
             try await servers.freeze(.rabbitMQ, true)
             let producer = try fleet.start("producer", ["call", "fleet.follow", "k", "1", "0"])
             let locks = try fleet.app.drivers().locks
