@@ -23,11 +23,11 @@ public final class AMQPBroker: Broker {
     /// What serves publishes over one connection.
     private struct Publishing: Sendable {
         var declared = Declared()
-        var channel: AMQPChannel?
+        var channel: PublishChannel?
         /// The channel before, on which publishes may still be unconfirmed.
-        var retired: (channel: AMQPChannel, at: ContinuousClock.Instant)?
+        var retired: (channel: PublishChannel, at: ContinuousClock.Instant)?
 
-        var openChannel: AMQPChannel? { channel?.closeReason == nil ? channel : nil }
+        var openChannel: PublishChannel? { channel?.physical.closeReason == nil ? channel : nil }
     }
 
     /// What one setup is for: all who want the same share one.
@@ -41,7 +41,7 @@ public final class AMQPBroker: Broker {
     private struct State: Sendable {
         var publishing = PerConnection<AMQPConnection, Publishing>(Publishing())
         var toolChannel: AMQPChannel?
-        var setups: [SetupKey: (attempt: SharedAttempt<AMQPChannel>, task: Task<Void, Never>)] = [:]
+        var setups: [SetupKey: (attempt: SharedAttempt<PublishChannel>, task: Task<Void, Never>)] = [:]
         var consumers: [AMQPMessageConsumer] = []
         var isClosed = false
     }
@@ -139,7 +139,7 @@ public final class AMQPBroker: Broker {
     }
 
     /// The channel that publishes share, for tests.
-    var sharedChannel: AMQPChannel? { state.withLock { $0.publishing.value.channel } }
+    var sharedChannel: PublishChannel? { state.withLock { $0.publishing.value.channel } }
 
     // MARK: Publishing
 
@@ -163,7 +163,7 @@ public final class AMQPBroker: Broker {
         var attempt = PublishAttempt()
         while true {
             var isConnected = false
-            var shared: AMQPChannel?
+            var shared: PublishChannel?
             do throws(AMQPError) {
                 let connection = try await publishing.connection(before: deadline)
                 isConnected = true
@@ -204,7 +204,7 @@ public final class AMQPBroker: Broker {
         isDelayed: Bool,
         on connection: AMQPConnection,
         before deadline: ContinuousClock.Instant
-    ) async throws(AMQPError) -> AMQPChannel {
+    ) async throws(AMQPError) -> PublishChannel {
         if let ready = withPublishing(
             over: connection,
             { $0.declared.covers(route, isDelayed: isDelayed) ? $0.openChannel : nil }
@@ -219,7 +219,7 @@ public final class AMQPBroker: Broker {
         )
         let setup = state.withLock { state in
             if let running = state.setups[key] { return running.attempt }
-            let attempt = SharedAttempt<AMQPChannel>()
+            let attempt = SharedAttempt<PublishChannel>()
             // Ends with the broker's answers or with the connection; `close` waits for it.
             let task = Task { await setUp(key, route, connection, attempt) }
             state.setups[key] = (attempt, task)
@@ -232,9 +232,9 @@ public final class AMQPBroker: Broker {
         _ key: SetupKey,
         _ route: Route,
         _ connection: AMQPConnection,
-        _ attempt: SharedAttempt<AMQPChannel>
+        _ attempt: SharedAttempt<PublishChannel>
     ) async {
-        let outcome: Result<AMQPChannel, AMQPError>
+        let outcome: Result<PublishChannel, AMQPError>
         do throws(AMQPError) {
             try await prepare(route, isDelayed: key.isDelayed, on: connection)
             outcome = .success(try await publishChannel(on: connection))
@@ -267,16 +267,16 @@ public final class AMQPBroker: Broker {
         }
     }
 
-    private func publishChannel(on connection: AMQPConnection) async throws(AMQPError) -> AMQPChannel {
+    private func publishChannel(on connection: AMQPConnection) async throws(AMQPError) -> PublishChannel {
         if let channel = withPublishing(over: connection, { $0.openChannel }) { return channel }
-        let opened = try await connection.openChannel()
+        let opened = PublishChannel(try await connection.openChannel())
         // Of several opened at once the first stays.
         let channel = withPublishing(over: connection) { publishing in
             if let channel = publishing.openChannel { return channel }
             publishing.channel = opened
             return opened
         }
-        if channel !== opened { await opened.close() }
+        if channel !== opened { await opened.physical.close() }
         return channel
     }
 
@@ -284,18 +284,19 @@ public final class AMQPBroker: Broker {
     ///
     /// A channel of RabbitMQ that first published to a quorum queue while the node of its leader was gone refuses all
     /// messages for that queue until the node is back, whoever leads since; another channel does not. A queue that is
-    /// full refuses as well, so this happens once a second at most.
-    private func retire(_ channel: AMQPChannel) {
+    /// full refuses as well, so this happens once a second at most, and not while somebody waits for a confirmation on
+    /// the channel before, which closes then.
+    private func retire(_ channel: PublishChannel) {
         let now = ContinuousClock.now
-        let predecessor: AMQPChannel? = state.withLock { state in
+        let predecessor: PublishChannel? = state.withLock { state in
             guard state.publishing.value.channel === channel else { return nil }
             let last = state.publishing.value.retired
-            if let last, last.at.duration(to: now) < .seconds(1) { return nil }
+            if let last, last.at.duration(to: now) < .seconds(1) || last.channel.isAwaited { return nil }
             state.publishing.value.channel = nil
             state.publishing.value.retired = (channel, now)
             return last?.channel
         }
-        predecessor?.closeLater()
+        predecessor?.physical.closeLater()
     }
 
     // MARK: Consuming

@@ -10,15 +10,7 @@ extension AMQPFaultTests {
     @Suite("The framework's driver without a broker") struct DriverOutage {
         private func withBroker(_ body: (FaultProxy, AMQPBroker) async throws -> Void) async throws {
             try await withProxy(to: AMQPFaultTests.uri()) { proxy, uri in
-                let url = ServerURL("amqp://\(uri.user):\(uri.password)@\(uri.host):\(uri.port)/%2F")
-                let broker = try AMQPBroker(url, clientName: "outage")
-                do {
-                    try await body(proxy, broker)
-                } catch {
-                    await broker.close(grace: .seconds(1))
-                    throw error
-                }
-                await broker.close(grace: .seconds(1))
+                try await withDriver(to: uri) { try await body(proxy, $0) }
             }
         }
 

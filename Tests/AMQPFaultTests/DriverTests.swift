@@ -32,11 +32,8 @@ extension AMQPFaultTests {
         @Test("An outage is told once for each connection, and so is its end, however many attempts it takes")
         func log() async throws {
             try await withProxy(to: AMQPFaultTests.uri()) { proxy, uri in
-                let url = ServerURL("amqp://\(uri.user):\(uri.password)@\(uri.host):\(uri.port)/%2F")
                 let lines = LogLines()
-                let logger = TaskLogger(label: "faults", level: .info, sink: lines)
-                let broker = try AMQPBroker(url, clientName: "faults", logger: logger)
-                do {
+                try await withDriver(to: uri, TaskLogger(label: "faults", level: .info, sink: lines)) { broker in
                     let queue = uniqueQueue()
                     let consumer = try await broker.consume([queue], prefetch: 1)
                     try await broker.publish(.text("before"), to: Route(to: queue))
@@ -56,26 +53,14 @@ extension AMQPFaultTests {
                         lines.all.sorted()
                             == back + Array(repeating: "warning: connection to the broker lost", count: 2)
                     )
-                } catch {
-                    await broker.close(grace: .seconds(1))
-                    throw error
                 }
-                await broker.close(grace: .seconds(1))
             }
         }
 
         @Test("2,000 messages outlive a cut at every point of their way")
         func driver() async throws {
             try await withProxy(to: AMQPFaultTests.uri()) { proxy, uri in
-                let url = ServerURL("amqp://\(uri.user):\(uri.password)@\(uri.host):\(uri.port)/%2F")
-                let broker = try AMQPBroker(url, clientName: "faults")
-                do {
-                    try await run(broker, proxy)
-                } catch {
-                    await broker.close(grace: .seconds(1))
-                    throw error
-                }
-                await broker.close(grace: .seconds(1))
+                try await withDriver(to: uri) { try await run($0, proxy) }
             }
         }
 
@@ -154,4 +139,22 @@ extension AMQPFaultTests {
             }
         }
     }
+}
+
+/// Runs a closure with the framework's driver, which is closed afterwards, whatever happens.
+func withDriver(
+    to uri: AMQPURI,
+    query: String = "",
+    _ logger: TaskLogger = .silent,
+    _ body: (AMQPBroker) async throws -> Void
+) async throws {
+    let url = ServerURL("amqp://\(uri.user):\(uri.password)@\(uri.host):\(uri.port)/%2F\(query)")
+    let broker = try AMQPBroker(url, clientName: "faults", logger: logger)
+    do {
+        try await body(broker)
+    } catch {
+        await broker.close(grace: .seconds(1))
+        throw error
+    }
+    await broker.close(grace: .seconds(1))
 }

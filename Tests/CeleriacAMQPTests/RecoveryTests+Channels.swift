@@ -179,8 +179,8 @@ extension RecoveryTests {
                 }
                 group.addTask {
                     for _ in 0..<5 where left.value > 0 {
-                        try await eventually("there is a channel") { broker.sharedChannel?.closeReason == nil }
-                        await broker.sharedChannel?.close()
+                        try await eventually("there is a channel") { broker.sharedChannel?.physical.closeReason == nil }
+                        await broker.sharedChannel?.physical.close()
                     }
                 }
                 try await group.waitForAll()
@@ -210,7 +210,7 @@ extension RecoveryTests {
             let first = try #require(broker.sharedChannel)
             let error = await #expect(throws: CeleriacError.self) { try await broker.publish("too much", to: full) }
             #expect(error?.code == .refused)
-            #expect(broker.sharedChannel == nil && first.closeReason == nil)
+            #expect(broker.sharedChannel == nil && first.physical.closeReason == nil)
             try await broker.publish("elsewhere", to: uniqueQueue())
             let second = try #require(broker.sharedChannel)
             #expect(second !== first)
