@@ -181,6 +181,19 @@ struct RecoveryTests {
         }
     }
 
+    @Test("The rest after too many errors begins with the last of them, not with the next call")
+    func rest() async throws {
+        try await withBroker { broker in
+            for _ in 0..<6 { try await kill(broker.publishing.connection(before: .now + .seconds(20))) }
+            // Nobody asks for another connection.
+            try await eventually("it rests") { broker.publishing.restsUntil != nil }
+            let end = broker.publishing.restsUntil
+            let error = await #expect(throws: CeleriacError.self) { try await broker.publish("x", to: uniqueQueue()) }
+            #expect(error?.code == .internalError)
+            #expect(broker.publishing.restsUntil == end)
+        }
+    }
+
     @Test("Stopped consumers are not kept")
     func stoppedConsumers() async throws {
         try await withBroker { broker in
