@@ -162,11 +162,11 @@ public final class AMQPBroker: Broker {
         }
         var attempt = PublishAttempt()
         while true {
-            var isConnected = false
+            var used: AMQPConnection?
             var shared: PublishChannel?
             do throws(AMQPError) {
                 let connection = try await publishing.connection(before: deadline)
-                isConnected = true
+                used = connection
                 let channel = try await channel(for: route, isDelayed: seconds > 0, on: connection, before: deadline)
                 shared = channel
                 let remaining = max(.milliseconds(1), ContinuousClock.now.duration(to: deadline))
@@ -174,10 +174,11 @@ public final class AMQPBroker: Broker {
                 return try await connection.withSetupChannel { channel throws(AMQPError) in
                     try await channel.publish(outgoing, timeout: remaining)
                 }
-            } catch {
+            } catch let failure {
+                let error = used.map { failure.explained(by: $0) } ?? failure
                 if error.code == .nacked, !attempt.isAlone, let shared { retire(shared) }
                 let isOver = ContinuousClock.now >= deadline || state.withLock { $0.isClosed }
-                let step = attempt.failed(error, wasConnected: isConnected, declaresQueue: route.queue != nil)
+                let step = attempt.failed(error, wasConnected: used != nil, declaresQueue: route.queue != nil)
                 guard !isOver, step != .giveUp else {
                     throw CeleriacError(
                         error,

@@ -13,6 +13,56 @@ extension AMQPFaultTests {
         .enabled(if: ServerScript.isAvailable, "set CELERIAC_SERVERS")
     )
     struct DriverDistress {
+        @Test("Short of memory, a broker holds publishes up to their deadline, to whichever queue, and settles")
+        func alarm() async throws {
+            try await PrivateRabbitMQ.with { server in
+                try await withDriver(to: server.uri) { broker in
+                    let (known, unknown) = (QueueDeclaration("known"), QueueDeclaration("unknown"))
+                    for number in 0..<20 { try await broker.publish("\(number)", to: known) }
+                    let consumer = try await broker.consume([known], prefetch: 10)
+                    var held: [HeldDelivery] = []
+                    for _ in 0..<10 { held.append(try await consumer.take()) }
+                    let connection = try await broker.publishing.connection(before: .now + .seconds(20))
+
+                    let alarm = Distress.Alarm.memory
+                    try await server.control("-q", alarm.rawValue, alarm.limits.raised)
+                    // The broker tells a connection when it publishes next.
+                    try await eventually("the broker blocks") {
+                        try? await broker.publish(
+                            .text("sent"),
+                            to: Route(to: known),
+                            delay: nil,
+                            within: .milliseconds(100)
+                        )
+                        return connection.currentBlockedReason != nil
+                    }
+                    for queue in [known, unknown] {
+                        let error = await #expect(throws: CeleriacError.self) {
+                            try await broker.publish(
+                                .text("held"),
+                                to: Route(to: queue),
+                                delay: nil,
+                                within: .milliseconds(300)
+                            )
+                        }
+                        #expect(error?.code == .blocked, "\(queue.name)")
+                        #expect(error?.message.contains(alarm.word) == true, "\(queue.name)")
+                        #expect(error?.isIndeterminate == false, "\(queue.name)")
+                    }
+                    // The other ten come when the broker has heard of the first.
+                    for delivery in held { delivery.acknowledge() }
+                    for number in 10..<20 { #expect(try await consumer.texts(1) == ["\(number)"]) }
+                    #expect(connection.currentBlockedReason != nil)
+
+                    async let waiting: Void = broker.publish("after", to: unknown)
+                    try await server.control("-q", alarm.rawValue, alarm.limits.normal)
+                    try await waiting
+                    try await broker.publish("after", to: known)
+                    #expect(try await broker.take(from: unknown.name).text == "after")
+                }
+            }
+        }
+
         @Test("While one queue refuses again and again, what another is slow to confirm is not sent again")
         func refusals() async throws {
             try await PrivateRabbitMQ.with { server in

@@ -217,6 +217,14 @@ import Testing
         #expect(attempt.isIndeterminate)
     }
 
+    @Test("What a blocked broker has not declared is tried again")
+    func blocked() {
+        var attempt = PublishAttempt()
+        let error = AMQPError(.blocked, "low on memory")
+        #expect(attempt.failed(error, wasConnected: true, declaresQueue: true) == .repeatAfter(.zero))
+        #expect(!attempt.mayHaveArrived)
+    }
+
     @Test("A refused login is not repeated")
     func login() {
         var attempt = PublishAttempt()
