@@ -388,8 +388,9 @@ public final class AMQPBroker: Broker {
         }
     }
 
-    /// Sends what is buffered and disconnects.
+    /// Disconnects once what was sent is confirmed.
     public func close(grace: Duration) async {
+        let deadline = ContinuousClock.now + grace
         let (consumers, setups) = state.withLock { state in
             state.isClosed = true
             defer { state.consumers = [] }
@@ -398,11 +399,11 @@ public final class AMQPBroker: Broker {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { [publishing, consuming] in
                 for consumer in consumers { await consumer.stop() }
-                await consuming.close()
-                await publishing.close()
+                await consuming.close(within: .zero)
+                await publishing.close(within: ContinuousClock.now.duration(to: deadline))
                 for setup in setups { await setup.task.value }
             }
-            group.addTask { try? await Task.sleep(for: grace) }
+            group.addTask { try? await Task.sleep(until: deadline, clock: .continuous) }
             await group.next()
             group.cancelAll()  // a close that is cancelled cuts its connection
         }

@@ -63,12 +63,14 @@ final class ConnectionKeeper: Sendable {
     var restsUntil: ContinuousClock.Instant? { state.withLock { $0.rest?.until } }
 
     /// Ends the connection and every attempt for another one.
-    func close() async {
+    ///
+    /// - Parameter grace: For publishes that were sent to be confirmed; cancelling cuts it short.
+    func close(within grace: Duration) async {
         let kept = state.withLock { state in
             state.isClosed = true
             return state.kept
         }
-        await kept?.connection.close(within: .zero)
+        await kept?.connection.close(within: grace)
         await kept?.logging.value
     }
 

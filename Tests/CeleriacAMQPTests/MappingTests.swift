@@ -254,14 +254,14 @@ import Testing
             #expect(error?.code == .unreachable)
             #expect(error?.description.contains("secret") == false)
         }
-        await keeper.close()
+        await keeper.close(within: .zero)
     }
 
     @Test("Closing ends the waits, and later ones at once")
     func closing() async throws {
         let keeper = try Self.keeper()
         let waiting = Task { try await keeper.connection(before: .now + .seconds(50)) }
-        await keeper.close()
+        await keeper.close(within: .zero)
         await #expect(throws: AMQPError.self) { _ = try await waiting.value }
         let error = await #expect(throws: AMQPError.self) { try await keeper.connection(before: .now + .seconds(50)) }
         #expect(error?.code == .closed)
@@ -274,6 +274,6 @@ import Testing
         waiting.cancel()
         let error = await #expect(throws: AMQPError.self) { try await waiting.value }
         #expect(error?.code == .cancelled)
-        await keeper.close()
+        await keeper.close(within: .zero)
     }
 }
