@@ -176,7 +176,7 @@ public final class AMQPBroker: Broker {
                 }
             } catch let failure {
                 let error = used.map { failure.explained(by: $0) } ?? failure
-                if error.code == .nacked, !attempt.isAlone, let shared { retire(shared) }
+                if !attempt.isAlone, let shared { learn(error, from: shared) }
                 let isOver = ContinuousClock.now >= deadline || state.withLock { $0.isClosed }
                 let step = attempt.failed(error, wasConnected: used != nil, declaresQueue: route.queue != nil)
                 guard !isOver, step != .giveUp else {
@@ -279,6 +279,15 @@ public final class AMQPBroker: Broker {
         }
         if channel !== opened { await opened.physical.close() }
         return channel
+    }
+
+    /// Draws conclusions for the channel from what became of a publish on it.
+    private func learn(_ error: AMQPError, from channel: PublishChannel) {
+        if error.code == .nacked { retire(channel) }
+        if error.isRefusal, channel.mustTellRefusal() {
+            // Which of the publishes is to blame shows when they are repeated one by one.
+            logger.warning("the broker closed the channel of publishes", metadata: [("error", error.description)])
+        }
     }
 
     /// Has later publishes use another channel.

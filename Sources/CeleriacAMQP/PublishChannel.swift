@@ -5,6 +5,7 @@ internal import Synchronization
 final class PublishChannel: Sendable {
     let physical: AMQPChannel
     private let underWay = Atomic<Int>(0)
+    private let isRefusalTold = Atomic<Bool>(false)
 
     init(_ physical: AMQPChannel) { self.physical = physical }
 
@@ -16,4 +17,7 @@ final class PublishChannel: Sendable {
         defer { underWay.subtract(1, ordering: .releasing) }
         try await physical.publish(message, timeout: timeout)
     }
+
+    /// Whether the refusal that closed it has not been told yet: all that publish on it learn of it.
+    func mustTellRefusal() -> Bool { !isRefusalTold.exchange(true, ordering: .relaxed) }
 }

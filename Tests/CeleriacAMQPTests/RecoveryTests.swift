@@ -1,4 +1,5 @@
 import CeleriacCore
+import Synchronization
 import TestSupport
 import Testing
 
@@ -12,8 +13,26 @@ import Testing
     .timeLimit(.minutes(2))
 )
 struct RecoveryTests {
-    func withBroker(_ body: (AMQPBroker) async throws -> Void) async throws {
-        let broker = try AMQPBroker(ServerURL(TestServer.require(.rabbitMQ)), clientName: "recovery")
+    /// What was logged of some importance.
+    final class Log: LogSink {
+        let lines = Mutex<[(level: LogLevel, message: String, metadata: [(String, String)])]>([])
+
+        func log(level: LogLevel, message: String, metadata: [(String, String)], label: String) {
+            if level >= .warning { lines.withLock { $0.append((level, message, metadata)) } }
+        }
+
+        /// The lines of a level.
+        func messages(_ level: LogLevel) -> [String] {
+            lines.withLock { $0.filter { $0.level == level }.map(\.message) }
+        }
+    }
+
+    func withBroker(_ log: Log = Log(), _ body: (AMQPBroker) async throws -> Void) async throws {
+        let broker = try AMQPBroker(
+            ServerURL(TestServer.require(.rabbitMQ)),
+            clientName: "recovery",
+            logger: TaskLogger(label: "test", sink: log)
+        )
         do {
             try await body(broker)
         } catch {
@@ -94,7 +113,8 @@ struct RecoveryTests {
 
     @Test("A refused publish fails alone: the others on its channel arrive")
     func refusal() async throws {
-        try await withBroker { broker in
+        let log = Log()
+        try await withBroker(log) { broker in
             let queue = uniqueQueue()
             try await broker.publish("first", to: queue)
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -117,11 +137,16 @@ struct RecoveryTests {
             // A publish repeated after the channel was closed may be there twice.
             #expect(try await broker.purge(queue.name) >= 200)
         }
+        let lines = log.lines.withLock { $0 }
+        #expect(lines.map(\.message) == ["the broker closed the channel of publishes"])
+        #expect(lines.first?.level == .warning)
+        #expect(lines.first?.metadata.first { $0.0 == "error" }?.1.contains("no-such-exchange") == true)
     }
 
     @Test("A consumer outlives the deletion of its queue", arguments: [1, 2])
     func deletedUnderConsumer(queues count: Int) async throws {
-        try await withBroker { broker in
+        let log = Log()
+        try await withBroker(log) { broker in
             let queues = (0..<count).map { _ in uniqueQueue() }
             let consumer = try await broker.consume(queues, prefetch: 20)
             for _ in 0..<2 {
@@ -135,6 +160,10 @@ struct RecoveryTests {
                 #expect(try await consumer.texts(1) == ["again"])
             }
         }
+        // Told each time, as messages are gone.
+        let message = "subscription lost; subscribing again"
+        #expect(log.messages(.error) == [message, message])
+        #expect(log.messages(.warning) == [])
     }
 
     @Test("A queue that was declared again under its producer still gets what is delayed")
