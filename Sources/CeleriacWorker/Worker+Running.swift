@@ -62,6 +62,7 @@ extension Worker {
             message: message,
             queue: delivery.queue,
             isRedelivered: delivery.isRedelivered,
+            deliveryCount: delivery.deliveryCount,
             deadline: timeLimit.map { time.now.addingTimeInterval($0.inSeconds) },
             logger: logger,
             run: delivery.attempt(retries: message.retries),

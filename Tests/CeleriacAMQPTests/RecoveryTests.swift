@@ -181,6 +181,24 @@ struct RecoveryTests {
         }
     }
 
+    @Test("A quorum queue counts deliveries, and a classic queue does not", arguments: [true, false])
+    func deliveryCount(isQuorum: Bool) async throws {
+        try await withBroker { broker in
+            let queue = QueueDeclaration(QueueName(uniqueName()), kind: isQuorum ? .quorum : .classic)
+            try await broker.publish("x", to: queue)
+            for count in [nil, 1, 2] {
+                try await eventually("it is there") {
+                    guard let delivery = try await broker.get(queue.name) else { return false }
+                    #expect(delivery.isRedelivered == (count != nil))
+                    #expect(delivery.deliveryCount == (isQuorum ? count : nil))
+                    delivery.giveBack()
+                    return true
+                }
+            }
+            try await withServer { channel in _ = try await channel.deleteQueue(queue.name.rawValue) }
+        }
+    }
+
     @Test("A consumer outlives its connection, and what it held comes again")
     func killedConnection() async throws {
         try await withBroker { broker in

@@ -63,6 +63,24 @@ import Testing
         #expect(again.id != id)
     }
 
+    /// Only quorum queues count; what a message brings along from another queue is no count of this one's.
+    @Test("A task is told how often its queue delivered the message before", arguments: [(true, 3), (false, nil)])
+    func deliveryCount(isRedelivered: Bool, _ expected: Int?) async throws {
+        let app = memoryApp()
+        let task = app.task("t") { (context: TaskContext) -> Int? in context.deliveryCount }
+        let handle = try await task.delay()
+        let broker = try app.drivers().broker
+        let first = try await broker.take(from: "celery")
+        first.acknowledge()
+        var message = first.message
+        message.headers["x-delivery-count"] = 3
+        try await broker.publish(message, to: Route(to: QueueDeclaration("celery")))
+        if isRedelivered { try await broker.take(from: "celery").giveBack() }
+        try await withWorker(app) { _ async throws in
+            #expect(try await handle.value(within: .seconds(20)) == expected)
+        }
+    }
+
     @Test("An effect happens once for each key, however often the call runs")
     func once() async throws {
         let app = memoryApp()
