@@ -187,7 +187,7 @@ public final class AMQPBroker: Broker {
                         isIndeterminate: attempt.isIndeterminate
                     )
                 }
-                if attempt.mayHaveArrived { outgoing.properties.headers?["redelivered-by-producer"] = true }
+                if attempt.mayHaveArrived { outgoing.properties.headers?[Message.repeatedHeader] = true }
                 switch step {
                 case .declareAgain: state.withLock { $0.publishing.value.declared = Declared() }
                 case .repeatAfter(let pause):

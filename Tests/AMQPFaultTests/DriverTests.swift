@@ -57,6 +57,54 @@ extension AMQPFaultTests {
             }
         }
 
+        @Test("A call whose confirmation is lost is sent again under its id, with a mark")
+        func repeated() async throws {
+            try await withProxy(to: AMQPFaultTests.uri()) { proxy, uri in
+                try await withDriver(to: uri) { broker in
+                    let queue = uniqueQueue()
+                    try await broker.publish("before", to: queue)
+                    try await broker.take(from: queue.name).acknowledge()
+                    proxy.arm(.cut(.reset), at: .method(.basicAck, .fromServer, .before))
+                    let call = Message(headers: ["task": "t", "id": "one"], body: [])
+                    try await broker.publish(call, to: Route(to: queue))
+                    #expect(proxy.occurrences.count == 1)
+
+                    let copies = [try await broker.take(from: queue.name), try await broker.take(from: queue.name)]
+                    #expect(copies.map { $0.message.headers["id"]?.string } == ["one", "one"])
+                    #expect(copies.map { $0.message.headers["redelivered-by-producer"]?.bool } == [nil, true])
+                    #expect(copies.allSatisfy { !$0.isRedelivered })
+                    for copy in copies { copy.acknowledge() }
+                }
+            }
+        }
+
+        @Test("A call whose confirmation does not come ends at its deadline, and may have arrived")
+        func unconfirmed() async throws {
+            try await withProxy(to: AMQPFaultTests.uri()) { proxy, uri in
+                try await withDriver(to: uri) { broker in
+                    let queue = uniqueQueue()
+                    try await broker.publish("before", to: queue)
+                    proxy.apply(.stopReading, to: [.fromServer])
+                    let error = await #expect(throws: CeleriacError.self) {
+                        try await broker.publish(
+                            .text("late"),
+                            to: Route(to: queue),
+                            delay: nil,
+                            within: .milliseconds(300)
+                        )
+                    }
+                    #expect(error?.code == .timedOut)
+                    #expect(error?.isIndeterminate == true)
+                    proxy.heal()
+                    for text in ["before", "late"] {
+                        let delivery = try await broker.take(from: queue.name)
+                        #expect(delivery.text == text)
+                        delivery.acknowledge()
+                    }
+                }
+            }
+        }
+
         @Test("2,000 messages outlive a cut at every point of their way")
         func driver() async throws {
             try await withProxy(to: AMQPFaultTests.uri()) { proxy, uri in

@@ -36,6 +36,30 @@ import Testing
         #expect(try await app.drivers().broker.depth(of: "celery") == 0)
     }
 
+    @Test("A message that its producer has sent twice is acknowledged without running if its task has succeeded")
+    func sentTwice() async throws {
+        let app = memoryApp()
+        let runs = Shared(0)
+        let task = app.task("t") { () -> Int in
+            runs.update { $0 += 1 }
+            return 1
+        }
+        let handle = try await task.delay()
+        let broker = try app.drivers().broker
+        let first = try await broker.take(from: "celery")
+        var copy = first.message
+        copy.headers["redelivered-by-producer"] = true
+        first.giveBack()
+        let (_, statistics) = try await withWorker(app) { worker in
+            #expect(try await handle.value(within: .seconds(20)) == 1)
+            try await broker.publish(copy, to: Route(to: QueueDeclaration("celery")))
+            try await eventually { worker.statistics.skipped == 1 }
+        }
+        #expect(statistics == WorkerStatistics(succeeded: 1, skipped: 1))
+        #expect(runs.value == 1)
+        #expect(try await broker.depth(of: "celery") == 0)
+    }
+
     @Test("A message delivered again runs if its task has failed or only begun, or if skipping is off")
     func run() async throws {
         for (state, skips) in [(TaskState.failure, true), (.started, true), (.success, false)] {
