@@ -23,11 +23,11 @@ public final class AMQPBroker: Broker {
     /// What serves publishes over one connection.
     private struct Publishing: Sendable {
         var declared = Declared()
-        var channel: AMQPChannel?
+        var channel: PublishChannel?
         /// The channel before, on which publishes may still be unconfirmed.
-        var retired: (channel: AMQPChannel, at: ContinuousClock.Instant)?
+        var retired: (channel: PublishChannel, at: ContinuousClock.Instant)?
 
-        var openChannel: AMQPChannel? { channel?.closeReason == nil ? channel : nil }
+        var openChannel: PublishChannel? { channel?.physical.closeReason == nil ? channel : nil }
     }
 
     /// What one setup is for: all who want the same share one.
@@ -41,7 +41,7 @@ public final class AMQPBroker: Broker {
     private struct State: Sendable {
         var publishing = PerConnection<AMQPConnection, Publishing>(Publishing())
         var toolChannel: AMQPChannel?
-        var setups: [SetupKey: (attempt: SharedAttempt<AMQPChannel>, task: Task<Void, Never>)] = [:]
+        var setups: [SetupKey: (attempt: SharedAttempt<PublishChannel>, task: Task<Void, Never>)] = [:]
         var consumers: [AMQPMessageConsumer] = []
         var isClosed = false
     }
@@ -139,7 +139,7 @@ public final class AMQPBroker: Broker {
     }
 
     /// The channel that publishes share, for tests.
-    var sharedChannel: AMQPChannel? { state.withLock { $0.publishing.value.channel } }
+    var sharedChannel: PublishChannel? { state.withLock { $0.publishing.value.channel } }
 
     // MARK: Publishing
 
@@ -162,11 +162,11 @@ public final class AMQPBroker: Broker {
         }
         var attempt = PublishAttempt()
         while true {
-            var isConnected = false
-            var shared: AMQPChannel?
+            var used: AMQPConnection?
+            var shared: PublishChannel?
             do throws(AMQPError) {
                 let connection = try await publishing.connection(before: deadline)
-                isConnected = true
+                used = connection
                 let channel = try await channel(for: route, isDelayed: seconds > 0, on: connection, before: deadline)
                 shared = channel
                 let remaining = max(.milliseconds(1), ContinuousClock.now.duration(to: deadline))
@@ -174,10 +174,11 @@ public final class AMQPBroker: Broker {
                 return try await connection.withSetupChannel { channel throws(AMQPError) in
                     try await channel.publish(outgoing, timeout: remaining)
                 }
-            } catch {
-                if error.code == .nacked, !attempt.isAlone, let shared { retire(shared) }
+            } catch let failure {
+                let error = used.map { failure.explained(by: $0) } ?? failure
+                if !attempt.isAlone, let shared { learn(error, from: shared) }
                 let isOver = ContinuousClock.now >= deadline || state.withLock { $0.isClosed }
-                let step = attempt.failed(error, wasConnected: isConnected, declaresQueue: route.queue != nil)
+                let step = attempt.failed(error, wasConnected: used != nil, declaresQueue: route.queue != nil)
                 guard !isOver, step != .giveUp else {
                     throw CeleriacError(
                         error,
@@ -186,7 +187,7 @@ public final class AMQPBroker: Broker {
                         isIndeterminate: attempt.isIndeterminate
                     )
                 }
-                if attempt.mayHaveArrived { outgoing.properties.headers?["redelivered-by-producer"] = true }
+                if attempt.mayHaveArrived { outgoing.properties.headers?[Message.repeatedHeader] = true }
                 switch step {
                 case .declareAgain: state.withLock { $0.publishing.value.declared = Declared() }
                 case .repeatAfter(let pause):
@@ -204,7 +205,7 @@ public final class AMQPBroker: Broker {
         isDelayed: Bool,
         on connection: AMQPConnection,
         before deadline: ContinuousClock.Instant
-    ) async throws(AMQPError) -> AMQPChannel {
+    ) async throws(AMQPError) -> PublishChannel {
         if let ready = withPublishing(
             over: connection,
             { $0.declared.covers(route, isDelayed: isDelayed) ? $0.openChannel : nil }
@@ -219,7 +220,7 @@ public final class AMQPBroker: Broker {
         )
         let setup = state.withLock { state in
             if let running = state.setups[key] { return running.attempt }
-            let attempt = SharedAttempt<AMQPChannel>()
+            let attempt = SharedAttempt<PublishChannel>()
             // Ends with the broker's answers or with the connection; `close` waits for it.
             let task = Task { await setUp(key, route, connection, attempt) }
             state.setups[key] = (attempt, task)
@@ -232,9 +233,9 @@ public final class AMQPBroker: Broker {
         _ key: SetupKey,
         _ route: Route,
         _ connection: AMQPConnection,
-        _ attempt: SharedAttempt<AMQPChannel>
+        _ attempt: SharedAttempt<PublishChannel>
     ) async {
-        let outcome: Result<AMQPChannel, AMQPError>
+        let outcome: Result<PublishChannel, AMQPError>
         do throws(AMQPError) {
             try await prepare(route, isDelayed: key.isDelayed, on: connection)
             outcome = .success(try await publishChannel(on: connection))
@@ -267,35 +268,45 @@ public final class AMQPBroker: Broker {
         }
     }
 
-    private func publishChannel(on connection: AMQPConnection) async throws(AMQPError) -> AMQPChannel {
+    private func publishChannel(on connection: AMQPConnection) async throws(AMQPError) -> PublishChannel {
         if let channel = withPublishing(over: connection, { $0.openChannel }) { return channel }
-        let opened = try await connection.openChannel()
+        let opened = PublishChannel(try await connection.openChannel())
         // Of several opened at once the first stays.
         let channel = withPublishing(over: connection) { publishing in
             if let channel = publishing.openChannel { return channel }
             publishing.channel = opened
             return opened
         }
-        if channel !== opened { await opened.close() }
+        if channel !== opened { await opened.physical.close() }
         return channel
+    }
+
+    /// Draws conclusions for the channel from what became of a publish on it.
+    private func learn(_ error: AMQPError, from channel: PublishChannel) {
+        if error.code == .nacked { retire(channel) }
+        if error.isRefusal, channel.mustTellRefusal() {
+            // Which of the publishes is to blame shows when they are repeated one by one.
+            logger.warning("the broker closed the channel of publishes", metadata: [("error", error.description)])
+        }
     }
 
     /// Has later publishes use another channel.
     ///
     /// A channel of RabbitMQ that first published to a quorum queue while the node of its leader was gone refuses all
     /// messages for that queue until the node is back, whoever leads since; another channel does not. A queue that is
-    /// full refuses as well, so this happens once a second at most.
-    private func retire(_ channel: AMQPChannel) {
+    /// full refuses as well, so this happens once a second at most, and not while somebody waits for a confirmation on
+    /// the channel before, which closes then.
+    private func retire(_ channel: PublishChannel) {
         let now = ContinuousClock.now
-        let predecessor: AMQPChannel? = state.withLock { state in
+        let predecessor: PublishChannel? = state.withLock { state in
             guard state.publishing.value.channel === channel else { return nil }
             let last = state.publishing.value.retired
-            if let last, last.at.duration(to: now) < .seconds(1) { return nil }
+            if let last, last.at.duration(to: now) < .seconds(1) || last.channel.isAwaited { return nil }
             state.publishing.value.channel = nil
             state.publishing.value.retired = (channel, now)
             return last?.channel
         }
-        predecessor?.closeLater()
+        predecessor?.physical.closeLater()
     }
 
     // MARK: Consuming
@@ -386,8 +397,9 @@ public final class AMQPBroker: Broker {
         }
     }
 
-    /// Sends what is buffered and disconnects.
+    /// Disconnects once what was sent is confirmed.
     public func close(grace: Duration) async {
+        let deadline = ContinuousClock.now + grace
         let (consumers, setups) = state.withLock { state in
             state.isClosed = true
             defer { state.consumers = [] }
@@ -396,11 +408,11 @@ public final class AMQPBroker: Broker {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { [publishing, consuming] in
                 for consumer in consumers { await consumer.stop() }
-                await consuming.close()
-                await publishing.close()
+                await consuming.close(within: .zero)
+                await publishing.close(within: ContinuousClock.now.duration(to: deadline))
                 for setup in setups { await setup.task.value }
             }
-            group.addTask { try? await Task.sleep(for: grace) }
+            group.addTask { try? await Task.sleep(until: deadline, clock: .continuous) }
             await group.next()
             group.cancelAll()  // a close that is cancelled cuts its connection
         }

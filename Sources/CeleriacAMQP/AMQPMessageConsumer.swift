@@ -132,10 +132,16 @@ final class AMQPMessageConsumer: MessageConsumer {
         }
         guard isFirst else { return }
         logger.log(
-            level: Self.isToldOtherwise(error) ? .debug : .warning,
+            level: Self.level(of: error),
             "subscription lost; subscribing again",
             metadata: [("queues", names), ("error", error?.description ?? "ended")]
         )
+    }
+
+    private static func level(of loss: AMQPError?) -> LogLevel {
+        // A queue that was deleted took its messages along.
+        if loss?.code == .consumerCancelled { return .error }
+        return isToldOtherwise(loss) ? .debug : .warning
     }
 
     /// Whether the connection is what was lost, of which its keeper tells once for all that it carried.

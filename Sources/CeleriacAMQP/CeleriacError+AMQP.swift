@@ -57,4 +57,12 @@ extension AMQPError {
         default: false
         }
     }
+
+    /// The same, unless it is a wait for an answer of a broker that takes nothing: then it says so.
+    ///
+    /// A blocked broker reads no declaration either, while it tells only publishes why.
+    func explained(by connection: AMQPConnection) -> AMQPError {
+        guard code == .timedOut, !isOutcomeUnknown, let reason = connection.currentBlockedReason else { return self }
+        return AMQPError(.blocked, "\(connection.peer) blocks publishers: \(reason)", underlying: self)
+    }
 }

@@ -9,6 +9,14 @@ final class ConnectionKeeper: Sendable {
         var isClosed = false
         /// Why, and until when, no other connection is begun.
         var rest: (error: AMQPError, until: ContinuousClock.Instant)?
+
+        /// Begins the rest, once, after a connection that ended for too many errors.
+        mutating func noteEnd(_ connection: RecoveringConnection) {
+            guard rest == nil, kept?.connection === connection, case .closed(let error) = connection.state,
+                error.code == .tooManyErrors
+            else { return }
+            rest = (error, .now + ConnectionKeeper.rest)
+        }
     }
 
     /// How long it gives up after too many errors: a worker ends by then, and a program that only publishes tries anew.
@@ -51,13 +59,18 @@ final class ConnectionKeeper: Sendable {
     /// Whether there is a connection now.
     var isConnected: Bool { state.withLock { $0.kept?.connection.live } != nil }
 
+    /// Until when no other connection is begun, for tests.
+    var restsUntil: ContinuousClock.Instant? { state.withLock { $0.rest?.until } }
+
     /// Ends the connection and every attempt for another one.
-    func close() async {
+    ///
+    /// - Parameter grace: For publishes that were sent to be confirmed; cancelling cuts it short.
+    func close(within grace: Duration) async {
         let kept = state.withLock { state in
             state.isClosed = true
             return state.kept
         }
-        await kept?.connection.close(within: .zero)
+        await kept?.connection.close(within: grace)
         await kept?.logging.value
     }
 
@@ -68,9 +81,8 @@ final class ConnectionKeeper: Sendable {
             }
             if let kept = state.kept {
                 guard kept.connection.isClosed else { return .success(kept.connection) }
-                if state.rest == nil, case .closed(let error) = kept.connection.state, error.code == .tooManyErrors {
-                    state.rest = (error, .now + Self.rest)
-                }
+                // Whoever tells of states may not have come to this one yet.
+                state.noteEnd(kept.connection)
             }
             if let rest = state.rest {
                 guard rest.until <= .now else { return .failure(rest.error) }
@@ -79,7 +91,10 @@ final class ConnectionKeeper: Sendable {
             // After a refusal the next caller tries once more all the same: the cause may have been mended.
             let connection = RecoveringConnection.connecting(to: uris, options: options)
             // Ends with its connection, as `close` has it do and waits for.
-            let logging = Task { [logger] in await Self.log(connection.states, to: logger) }
+            let logging = Task { [weak self, logger] in
+                await Self.log(connection.states, to: logger)
+                self?.state.withLock { $0.noteEnd(connection) }
+            }
             state.kept = (connection, logging)
             return .success(connection)
         }

@@ -43,7 +43,8 @@ struct PublishAttempt {
             hasDeclaredAgain = true
             return .declareAgain
         }
-        guard error.isLoss || error.code == .channelLimit else { return .giveUp }
+        // Blocked before its deadline, what has timed out is the declaration of its queue, for all who share that.
+        guard error.isLoss || error.code == .channelLimit || error.code == .blocked else { return .giveUp }
         defer { losses += 1 }
         var generator = SystemRandomNumberGenerator()
         // A lost connection is waited for anyway; a channel that is closed again and again must not be a busy loop.

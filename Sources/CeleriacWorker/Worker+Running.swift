@@ -37,7 +37,7 @@ extension Worker {
     ) async {
         guard let task = tasks[message.task] else { return delivery.giveBack() }  // admission has checked it
         if let wait, (try? await time.sleep(for: wait)) == nil { return giveBack(delivery, message.id) }
-        if delivery.isRedelivered, configuration.skipsSucceeded, wantsResult(message, of: task),
+        if delivery.mayHaveRun, configuration.skipsSucceeded, wantsResult(message, of: task),
             await hasSucceeded(message.id, drivers)
         {
             guard await isJoined(message, drivers) else { return await skip(message, delivery, drivers) }
@@ -62,6 +62,7 @@ extension Worker {
             message: message,
             queue: delivery.queue,
             isRedelivered: delivery.isRedelivered,
+            deliveryCount: delivery.deliveryCount,
             deadline: timeLimit.map { time.now.addingTimeInterval($0.inSeconds) },
             logger: logger,
             run: delivery.attempt(retries: message.retries),

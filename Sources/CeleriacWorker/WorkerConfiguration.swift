@@ -18,9 +18,10 @@ public struct WorkerConfiguration: Sendable {
     public var startupTimeout: Duration
     /// How long storing a result is tried, with its message unacknowledged; then the message is given back.
     public var resultTimeout: Duration
-    /// Whether a message that was delivered before is acknowledged without running its task if that has already succeeded.
+    /// Whether a message that was delivered or sent before is acknowledged without running its task if that has already
+    /// succeeded.
     ///
-    /// Costs a look into the result backend for each message delivered again; does not apply to ignored results.
+    /// Costs a look into the result backend for each message that comes again; does not apply to ignored results.
     public var skipsSucceeded: Bool
     /// The worker's name, unique in the fleet: `name@host`.
     public var nodeName: String

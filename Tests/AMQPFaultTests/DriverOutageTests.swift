@@ -1,24 +1,16 @@
-import AMQP
 import CeleriacCore
 import FaultProxySupport
 import TestSupport
 import Testing
 
+@testable import AMQP
 @testable import CeleriacAMQP
 
 extension AMQPFaultTests {
     @Suite("The framework's driver without a broker") struct DriverOutage {
         private func withBroker(_ body: (FaultProxy, AMQPBroker) async throws -> Void) async throws {
             try await withProxy(to: AMQPFaultTests.uri()) { proxy, uri in
-                let url = ServerURL("amqp://\(uri.user):\(uri.password)@\(uri.host):\(uri.port)/%2F")
-                let broker = try AMQPBroker(url, clientName: "outage")
-                do {
-                    try await body(proxy, broker)
-                } catch {
-                    await broker.close(grace: .seconds(1))
-                    throw error
-                }
-                await broker.close(grace: .seconds(1))
+                try await withDriver(to: uri) { try await body(proxy, $0) }
             }
         }
 
@@ -46,6 +38,28 @@ extension AMQPFaultTests {
                 try await broker.publish("after", to: queue)
                 #expect(try await other.value == ["after"])
                 await consumer.stop()
+            }
+        }
+
+        @Test("Closing waits for the confirmation of what was sent")
+        func graceful() async throws {
+            try await withBroker { proxy, broker in
+                let queue = uniqueQueue()
+                try await broker.publish("before", to: queue)
+                let connection = try broker.publishing.recovering()
+                // The broker's answers are on their way, and stay there.
+                proxy.apply(.stopReading, to: [.fromServer])
+                let sent = Task { try await broker.publish("late", to: queue) }
+                try await withDriver(to: AMQPFaultTests.uri()) { other in
+                    try await eventually("the server has it") { try await other.depth(of: queue.name) == 2 }
+                }
+                let closing = Task { await broker.close(grace: .seconds(10)) }
+                try await eventually("it closes") { connection.isClosed }
+                proxy.heal()
+                try await sent.value
+                await closing.value
+                let error = await #expect(throws: CeleriacError.self) { try await broker.publish("x", to: queue) }
+                #expect(error?.code == .closed)
             }
         }
 

@@ -18,12 +18,37 @@ private final class LogLines: LogSink {
 
 extension AMQPFaultTests {
     @Suite("The framework's driver") struct Driver {
-        /// Where a message can get lost: on its way in, on the way of its confirmation, on its way out, and on the way
-        /// of its acknowledgement.
-        private static let points: [(AMQPMethodID, Direction, ClosedRange<Int>)] = [
-            (.basicPublish, .toServer, 20...60), (.basicAck, .fromServer, 1...4),
-            (.basicDeliver, .fromServer, 20...60), (.basicAck, .toServer, 1...4),
-        ]
+        /// How the links are broken.
+        enum Breakage: CaseIterable {
+            /// They are cut, before, within and after each method at which a message can get lost.
+            case cuts
+            /// They stay, and nothing comes through any more.
+            case holes
+
+            /// Where a message can get lost: on its way in, on the way of its confirmation, on its way out, and on the
+            /// way of its acknowledgement.
+            private static let points: [(AMQPMethodID, Direction, ClosedRange<Int>)] = [
+                (.basicPublish, .toServer, 20...60), (.basicAck, .fromServer, 1...4),
+                (.basicDeliver, .fromServer, 20...60), (.basicAck, .toServer, 1...4),
+            ]
+
+            /// What is done to the links, one after the other, and where.
+            func faults(_ random: inout SeededGenerator) -> [(fault: Fault, point: FaultPoint)] {
+                let edges: [FaultPoint.Edge] = self == .cuts ? [.before, .within, .after] : [.before]
+                // Few holes, as each takes two heartbeats to be noticed.
+                let points = self == .cuts ? Self.points : Self.points.dropLast()
+                return edges.flatMap { edge in
+                    points.map { method, direction, range in
+                        let occurrence = Int.random(in: range, using: &random)
+                        let cut = Fault.cut(Bool.random(using: &random) ? .reset : .finish)
+                        let point = FaultPoint.method(method, direction, edge, occurrence: occurrence)
+                        return (self == .cuts ? cut : .blackhole, point)
+                    }
+                }
+            }
+
+            var query: String { self == .cuts ? "" : "?heartbeat=1" }
+        }
 
         private static let prefetch = 50
         /// Publishes at once.
@@ -32,11 +57,8 @@ extension AMQPFaultTests {
         @Test("An outage is told once for each connection, and so is its end, however many attempts it takes")
         func log() async throws {
             try await withProxy(to: AMQPFaultTests.uri()) { proxy, uri in
-                let url = ServerURL("amqp://\(uri.user):\(uri.password)@\(uri.host):\(uri.port)/%2F")
                 let lines = LogLines()
-                let logger = TaskLogger(label: "faults", level: .info, sink: lines)
-                let broker = try AMQPBroker(url, clientName: "faults", logger: logger)
-                do {
+                try await withDriver(to: uri, TaskLogger(label: "faults", level: .info, sink: lines)) { broker in
                     let queue = uniqueQueue()
                     let consumer = try await broker.consume([queue], prefetch: 1)
                     try await broker.publish(.text("before"), to: Route(to: queue))
@@ -56,30 +78,69 @@ extension AMQPFaultTests {
                         lines.all.sorted()
                             == back + Array(repeating: "warning: connection to the broker lost", count: 2)
                     )
-                } catch {
-                    await broker.close(grace: .seconds(1))
-                    throw error
                 }
-                await broker.close(grace: .seconds(1))
             }
         }
 
-        @Test("2,000 messages outlive a cut at every point of their way")
-        func driver() async throws {
+        @Test("A call whose confirmation is lost is sent again under its id, with a mark")
+        func repeated() async throws {
             try await withProxy(to: AMQPFaultTests.uri()) { proxy, uri in
-                let url = ServerURL("amqp://\(uri.user):\(uri.password)@\(uri.host):\(uri.port)/%2F")
-                let broker = try AMQPBroker(url, clientName: "faults")
-                do {
-                    try await run(broker, proxy)
-                } catch {
-                    await broker.close(grace: .seconds(1))
-                    throw error
+                try await withDriver(to: uri) { broker in
+                    let queue = uniqueQueue()
+                    try await broker.publish("before", to: queue)
+                    try await broker.take(from: queue.name).acknowledge()
+                    proxy.arm(.cut(.reset), at: .method(.basicAck, .fromServer, .before))
+                    let call = Message(headers: ["task": "t", "id": "one"], body: [])
+                    try await broker.publish(call, to: Route(to: queue))
+                    #expect(proxy.occurrences.count == 1)
+
+                    let copies = [try await broker.take(from: queue.name), try await broker.take(from: queue.name)]
+                    #expect(copies.map { $0.message.headers["id"]?.string } == ["one", "one"])
+                    #expect(copies.map { $0.message.headers["redelivered-by-producer"]?.bool } == [nil, true])
+                    #expect(copies.allSatisfy { !$0.isRedelivered })
+                    for copy in copies { copy.acknowledge() }
                 }
-                await broker.close(grace: .seconds(1))
             }
         }
 
-        private func run(_ broker: AMQPBroker, _ proxy: FaultProxy) async throws {
+        @Test("A call whose confirmation does not come ends at its deadline, and may have arrived")
+        func unconfirmed() async throws {
+            try await withProxy(to: AMQPFaultTests.uri()) { proxy, uri in
+                try await withDriver(to: uri) { broker in
+                    let queue = uniqueQueue()
+                    try await broker.publish("before", to: queue)
+                    proxy.apply(.stopReading, to: [.fromServer])
+                    let error = await #expect(throws: CeleriacError.self) {
+                        try await broker.publish(
+                            .text("late"),
+                            to: Route(to: queue),
+                            delay: nil,
+                            within: .milliseconds(300)
+                        )
+                    }
+                    #expect(error?.code == .timedOut)
+                    #expect(error?.isIndeterminate == true)
+                    proxy.heal()
+                    for text in ["before", "late"] {
+                        let delivery = try await broker.take(from: queue.name)
+                        #expect(delivery.text == text)
+                        delivery.acknowledge()
+                    }
+                }
+            }
+        }
+
+        @Test("2,000 messages outlive broken links at every point of their way", arguments: Breakage.allCases)
+        func driver(_ breakage: Breakage) async throws {
+            try await withProxy(to: AMQPFaultTests.uri()) { proxy, uri in
+                try await withDriver(to: uri, query: breakage.query) { try await run($0, proxy, breakage) }
+            }
+        }
+
+        private func run(_ broker: AMQPBroker, _ proxy: FaultProxy, _ breakage: Breakage) async throws {
+            var random = SeededGenerator(seed: 11)
+            let faults = breakage.faults(&random)
+            try await broker.open(within: .seconds(20))
             let queue = uniqueQueue()
             let ledger = Ledger()
             let total = 2000 * AMQPFaultTests.scale
@@ -87,7 +148,7 @@ extension AMQPFaultTests {
             let isPublishing = Shared(true)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
-                    try await publishing(total, broker, queue, proxy, ledger)
+                    try await publishing(total, broker, queue, proxy, faults, ledger)
                     isPublishing.value = false
                 }
                 group.addTask {
@@ -108,30 +169,28 @@ extension AMQPFaultTests {
             #expect(ledger.unexplained == [], "\(ledger.summary)")
             let limit = ledger.duplicateLimit(prefetch: Self.prefetch, lanes: Self.lanes)
             #expect(ledger.duplicateCount <= limit, "\(ledger.summary)")
-            #expect(proxy.occurrences.count == 12)
+            #expect(proxy.occurrences.count == faults.count)
         }
 
-        /// Publishes messages until all of them are confirmed, and all cuts were made meanwhile.
+        /// Publishes messages until all of them are confirmed, and all links were broken meanwhile.
         private func publishing(
             _ total: Int,
             _ broker: AMQPBroker,
             _ queue: QueueDeclaration,
             _ proxy: FaultProxy,
+            _ faults: [(fault: Fault, point: FaultPoint)],
             _ ledger: Ledger
         ) async throws {
             let last = Shared(0)
             let hasAllFaults = Shared(false)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
-                    var random = SeededGenerator(seed: 11)
-                    for edge in [FaultPoint.Edge.before, .within, .after] {
-                        for (method, direction, range) in Self.points {
-                            let occurrence = Int.random(in: range, using: &random)
-                            let point = FaultPoint.method(method, direction, edge, occurrence: occurrence)
-                            let arming = proxy.arm(.cut(Bool.random(using: &random) ? .reset : .finish), at: point)
-                            try await eventually("\(point)") { !proxy.isArmed(arming) }
-                            ledger.fault()
-                        }
+                    for (fault, point) in faults {
+                        let links = proxy.linkCount
+                        let arming = proxy.arm(fault, at: point)
+                        try await eventually("\(point)") { !proxy.isArmed(arming) }
+                        ledger.fault()
+                        try await eventually("another link takes over") { proxy.linkCount > links }
                     }
                     hasAllFaults.value = true
                 }
@@ -154,4 +213,22 @@ extension AMQPFaultTests {
             }
         }
     }
+}
+
+/// Runs a closure with the framework's driver, which is closed afterwards, whatever happens.
+func withDriver(
+    to uri: AMQPURI,
+    query: String = "",
+    _ logger: TaskLogger = .silent,
+    _ body: (AMQPBroker) async throws -> Void
+) async throws {
+    let url = ServerURL("amqp://\(uri.user):\(uri.password)@\(uri.host):\(uri.port)/%2F\(query)")
+    let broker = try AMQPBroker(url, clientName: "faults", logger: logger)
+    do {
+        try await body(broker)
+    } catch {
+        await broker.close(grace: .seconds(1))
+        throw error
+    }
+    await broker.close(grace: .seconds(1))
 }

@@ -217,6 +217,14 @@ import Testing
         #expect(attempt.isIndeterminate)
     }
 
+    @Test("What a blocked broker has not declared is tried again")
+    func blocked() {
+        var attempt = PublishAttempt()
+        let error = AMQPError(.blocked, "low on memory")
+        #expect(attempt.failed(error, wasConnected: true, declaresQueue: true) == .repeatAfter(.zero))
+        #expect(!attempt.mayHaveArrived)
+    }
+
     @Test("A refused login is not repeated")
     func login() {
         var attempt = PublishAttempt()
@@ -246,14 +254,14 @@ import Testing
             #expect(error?.code == .unreachable)
             #expect(error?.description.contains("secret") == false)
         }
-        await keeper.close()
+        await keeper.close(within: .zero)
     }
 
     @Test("Closing ends the waits, and later ones at once")
     func closing() async throws {
         let keeper = try Self.keeper()
         let waiting = Task { try await keeper.connection(before: .now + .seconds(50)) }
-        await keeper.close()
+        await keeper.close(within: .zero)
         await #expect(throws: AMQPError.self) { _ = try await waiting.value }
         let error = await #expect(throws: AMQPError.self) { try await keeper.connection(before: .now + .seconds(50)) }
         #expect(error?.code == .closed)
@@ -266,6 +274,6 @@ import Testing
         waiting.cancel()
         let error = await #expect(throws: AMQPError.self) { try await waiting.value }
         #expect(error?.code == .cancelled)
-        await keeper.close()
+        await keeper.close(within: .zero)
     }
 }

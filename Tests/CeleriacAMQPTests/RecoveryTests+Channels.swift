@@ -114,12 +114,7 @@ extension RecoveryTests {
     @Test("A delivery that is dropped unsettled goes back, and a warning tells of the first")
     func dropped() async throws {
         let log = Log()
-        let broker = try AMQPBroker(
-            ServerURL(TestServer.require(.rabbitMQ)),
-            clientName: "dropping",
-            logger: TaskLogger(label: "test", sink: log)
-        )
-        do {
+        try await withBroker(log) { broker in
             let queue = uniqueQueue()
             let consumer = try await broker.consume([queue], prefetch: 1)
             try await broker.publish("x", to: queue)
@@ -129,21 +124,8 @@ extension RecoveryTests {
             }
             try await consumer.take().giveBack()
             try await consumer.take().acknowledge()
-            #expect(
-                log.lines.withLock { $0 } == ["a delivery was dropped without being settled; it goes back to its queue"]
-            )
-        } catch {
-            await broker.close(grace: .seconds(1))
-            throw error
-        }
-        await broker.close(grace: .seconds(1))
-    }
-
-    private final class Log: LogSink {
-        let lines = Mutex<[String]>([])
-
-        func log(level: LogLevel, message: String, metadata: [(String, String)], label: String) {
-            if level >= .warning { lines.withLock { $0.append(message) } }
+            let warning = "a delivery was dropped without being settled; it goes back to its queue"
+            #expect(log.messages(.warning) == [warning])
         }
     }
 
@@ -179,8 +161,8 @@ extension RecoveryTests {
                 }
                 group.addTask {
                     for _ in 0..<5 where left.value > 0 {
-                        try await eventually("there is a channel") { broker.sharedChannel?.closeReason == nil }
-                        await broker.sharedChannel?.close()
+                        try await eventually("there is a channel") { broker.sharedChannel?.physical.closeReason == nil }
+                        await broker.sharedChannel?.physical.close()
                     }
                 }
                 try await group.waitForAll()
@@ -210,7 +192,7 @@ extension RecoveryTests {
             let first = try #require(broker.sharedChannel)
             let error = await #expect(throws: CeleriacError.self) { try await broker.publish("too much", to: full) }
             #expect(error?.code == .refused)
-            #expect(broker.sharedChannel == nil && first.closeReason == nil)
+            #expect(broker.sharedChannel == nil && first.physical.closeReason == nil)
             try await broker.publish("elsewhere", to: uniqueQueue())
             let second = try #require(broker.sharedChannel)
             #expect(second !== first)

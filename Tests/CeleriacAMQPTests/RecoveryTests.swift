@@ -1,4 +1,5 @@
 import CeleriacCore
+import Synchronization
 import TestSupport
 import Testing
 
@@ -12,8 +13,26 @@ import Testing
     .timeLimit(.minutes(2))
 )
 struct RecoveryTests {
-    func withBroker(_ body: (AMQPBroker) async throws -> Void) async throws {
-        let broker = try AMQPBroker(ServerURL(TestServer.require(.rabbitMQ)), clientName: "recovery")
+    /// What was logged of some importance.
+    final class Log: LogSink {
+        let lines = Mutex<[(level: LogLevel, message: String, metadata: [(String, String)])]>([])
+
+        func log(level: LogLevel, message: String, metadata: [(String, String)], label: String) {
+            if level >= .warning { lines.withLock { $0.append((level, message, metadata)) } }
+        }
+
+        /// The lines of a level.
+        func messages(_ level: LogLevel) -> [String] {
+            lines.withLock { $0.filter { $0.level == level }.map(\.message) }
+        }
+    }
+
+    func withBroker(_ log: Log = Log(), _ body: (AMQPBroker) async throws -> Void) async throws {
+        let broker = try AMQPBroker(
+            ServerURL(TestServer.require(.rabbitMQ)),
+            clientName: "recovery",
+            logger: TaskLogger(label: "test", sink: log)
+        )
         do {
             try await body(broker)
         } catch {
@@ -41,16 +60,16 @@ struct RecoveryTests {
         #expect(connection.closeReason != nil)
     }
 
-    @Test("A delayed message waits in the broker's delay queues, then arrives through them")
+    @Test("A delayed message waits in the broker's delay queues, and holds up none whose time comes earlier")
     func delayed() async throws {
         try await withBroker { broker in
             let queue = uniqueQueue()
-            try await broker.publish(.text("ladder"), to: Route(to: queue), delay: .seconds(1))
             let began = ContinuousClock.now
-            try await broker.publish(.text("later"), to: Route(to: queue), delay: .seconds(2))
+            try await broker.publish(.text("later"), to: Route(to: queue), delay: .seconds(3))
+            try await broker.publish(.text("sooner"), to: Route(to: queue), delay: .seconds(1))
             #expect(try await broker.depth(of: "celery_delayed_1") != nil)
             let consumer = try await broker.consume([queue], prefetch: 10)
-            for text in ["ladder", "later"] {
+            for text in ["sooner", "later"] {
                 let delivery = try await consumer.take()
                 #expect(delivery.text == text)
                 #expect(delivery.exchange.hasPrefix("celery_delayed_"))
@@ -58,7 +77,7 @@ struct RecoveryTests {
                 #expect(delivery.message.headers["x-death"] != nil)
                 delivery.acknowledge()
             }
-            #expect(began.duration(to: .now) >= .milliseconds(1900))
+            #expect(began.duration(to: .now) >= .milliseconds(2900))
         }
     }
 
@@ -94,7 +113,8 @@ struct RecoveryTests {
 
     @Test("A refused publish fails alone: the others on its channel arrive")
     func refusal() async throws {
-        try await withBroker { broker in
+        let log = Log()
+        try await withBroker(log) { broker in
             let queue = uniqueQueue()
             try await broker.publish("first", to: queue)
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -117,11 +137,16 @@ struct RecoveryTests {
             // A publish repeated after the channel was closed may be there twice.
             #expect(try await broker.purge(queue.name) >= 200)
         }
+        let lines = log.lines.withLock { $0 }
+        #expect(lines.map(\.message) == ["the broker closed the channel of publishes"])
+        #expect(lines.first?.level == .warning)
+        #expect(lines.first?.metadata.first { $0.0 == "error" }?.1.contains("no-such-exchange") == true)
     }
 
     @Test("A consumer outlives the deletion of its queue", arguments: [1, 2])
     func deletedUnderConsumer(queues count: Int) async throws {
-        try await withBroker { broker in
+        let log = Log()
+        try await withBroker(log) { broker in
             let queues = (0..<count).map { _ in uniqueQueue() }
             let consumer = try await broker.consume(queues, prefetch: 20)
             for _ in 0..<2 {
@@ -135,6 +160,10 @@ struct RecoveryTests {
                 #expect(try await consumer.texts(1) == ["again"])
             }
         }
+        // Told each time, as messages are gone.
+        let message = "subscription lost; subscribing again"
+        #expect(log.messages(.error) == [message, message])
+        #expect(log.messages(.warning) == [])
     }
 
     @Test("A queue that was declared again under its producer still gets what is delayed")
@@ -149,6 +178,24 @@ struct RecoveryTests {
             #expect(try await consumer.texts(1) == ["bound again"])
             try await broker.publish(.text("two"), to: Route(to: queue), delay: .seconds(1))
             #expect(try await consumer.texts(1) == ["two"])
+        }
+    }
+
+    @Test("A quorum queue counts deliveries, and a classic queue does not", arguments: [true, false])
+    func deliveryCount(isQuorum: Bool) async throws {
+        try await withBroker { broker in
+            let queue = QueueDeclaration(QueueName(uniqueName()), kind: isQuorum ? .quorum : .classic)
+            try await broker.publish("x", to: queue)
+            for count in [nil, 1, 2] {
+                try await eventually("it is there") {
+                    guard let delivery = try await broker.get(queue.name) else { return false }
+                    #expect(delivery.isRedelivered == (count != nil))
+                    #expect(delivery.deliveryCount == (isQuorum ? count : nil))
+                    delivery.giveBack()
+                    return true
+                }
+            }
+            try await withServer { channel in _ = try await channel.deleteQueue(queue.name.rawValue) }
         }
     }
 
@@ -178,6 +225,19 @@ struct RecoveryTests {
             let error = await #expect(throws: CeleriacError.self) { _ = try await consumer.take() }
             #expect(error?.code == .internalError)
             #expect(error?.message.contains("nonsense") == true)
+        }
+    }
+
+    @Test("The rest after too many errors begins with the last of them, not with the next call")
+    func rest() async throws {
+        try await withBroker { broker in
+            for _ in 0..<6 { try await kill(broker.publishing.connection(before: .now + .seconds(20))) }
+            // Nobody asks for another connection.
+            try await eventually("it rests") { broker.publishing.restsUntil != nil }
+            let end = broker.publishing.restsUntil
+            let error = await #expect(throws: CeleriacError.self) { try await broker.publish("x", to: uniqueQueue()) }
+            #expect(error?.code == .internalError)
+            #expect(broker.publishing.restsUntil == end)
         }
     }
 

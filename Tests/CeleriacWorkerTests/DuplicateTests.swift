@@ -36,6 +36,30 @@ import Testing
         #expect(try await app.drivers().broker.depth(of: "celery") == 0)
     }
 
+    @Test("A message that its producer has sent twice is acknowledged without running if its task has succeeded")
+    func sentTwice() async throws {
+        let app = memoryApp()
+        let runs = Shared(0)
+        let task = app.task("t") { () -> Int in
+            runs.update { $0 += 1 }
+            return 1
+        }
+        let handle = try await task.delay()
+        let broker = try app.drivers().broker
+        let first = try await broker.take(from: "celery")
+        var copy = first.message
+        copy.headers["redelivered-by-producer"] = true
+        first.giveBack()
+        let (_, statistics) = try await withWorker(app) { worker in
+            #expect(try await handle.value(within: .seconds(20)) == 1)
+            try await broker.publish(copy, to: Route(to: QueueDeclaration("celery")))
+            try await eventually { worker.statistics.skipped == 1 }
+        }
+        #expect(statistics == WorkerStatistics(succeeded: 1, skipped: 1))
+        #expect(runs.value == 1)
+        #expect(try await broker.depth(of: "celery") == 0)
+    }
+
     @Test("A message delivered again runs if its task has failed or only begun, or if skipping is off")
     func run() async throws {
         for (state, skips) in [(TaskState.failure, true), (.started, true), (.success, false)] {
@@ -61,6 +85,24 @@ import Testing
         }
         let again = try await app.signature("t", arguments: []).apply()
         #expect(again.id != id)
+    }
+
+    /// Only quorum queues count; what a message brings along from another queue is no count of this one's.
+    @Test("A task is told how often its queue delivered the message before", arguments: [(true, 3), (false, nil)])
+    func deliveryCount(isRedelivered: Bool, _ expected: Int?) async throws {
+        let app = memoryApp()
+        let task = app.task("t") { (context: TaskContext) -> Int? in context.deliveryCount }
+        let handle = try await task.delay()
+        let broker = try app.drivers().broker
+        let first = try await broker.take(from: "celery")
+        first.acknowledge()
+        var message = first.message
+        message.headers["x-delivery-count"] = 3
+        try await broker.publish(message, to: Route(to: QueueDeclaration("celery")))
+        if isRedelivered { try await broker.take(from: "celery").giveBack() }
+        try await withWorker(app) { _ async throws in
+            #expect(try await handle.value(within: .seconds(20)) == expected)
+        }
     }
 
     @Test("An effect happens once for each key, however often the call runs")

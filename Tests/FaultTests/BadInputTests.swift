@@ -93,7 +93,11 @@ extension FaultTests.Processes {
             let call = try await fleet.run(["call", "fleet.add", "4", "5", "--wait"])
             #expect(call.end == .exit(0), "\(call.transcript)")
             #expect(call.output.hasSuffix("\n9\n"), "\(call.transcript)")
-            #expect(worker.errors.contains("queue exists with other properties"), "\(worker.transcript)")
+            let warning = worker.errors.split(separator: "\n").first {
+                $0.contains("queue exists with other properties")
+            }
+            let text = try #require(warning, "\(worker.transcript)")
+            #expect(text.contains("x-max-priority") && text.contains("none") && text.contains("5"), "\(text)")
         }
     }
 }

@@ -13,8 +13,11 @@ extension FaultTests.Processes {
         try await Self.withDoctor { doctor in
             let report = try await doctor.run(["doctor", "--strict"])
             #expect(report.end == .exit(0), "\(report.transcript)")
-            for check in ["tasks", "broker", "broker version", "queue", "redis clock", "redis version", "redis memory"]
-            {
+            let checks = [
+                "tasks", "broker", "broker version", "broker permissions", "queue", "redis clock", "redis version",
+                "redis memory",
+            ]
+            for check in checks {
                 #expect(Self.says(report, "ok \(check)"), "\(check): \(report.transcript)")
             }
         }

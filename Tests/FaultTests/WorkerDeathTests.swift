@@ -24,6 +24,10 @@ extension FaultTests.Processes {
             let finished = fleet.journal.lines("finished")
             #expect(finished.count == 50)
             #expect(finished.allSatisfy { $0.pid == heir.pid })
+            // The heir's runs know that there was another before.
+            for line in fleet.journal.lines("started") {
+                #expect(line.more.dropFirst().first == String(line.pid == heir.pid), "\(line.key)")
+            }
         }
     }
 

@@ -64,6 +64,9 @@ public struct Delivery: ~Copyable, Sendable {
         self.source = source
     }
 
+    /// Whether its task may have run before: the broker delivered it before, or the producer has sent it twice.
+    package var mayHaveRun: Bool { isRedelivered || message.headers[Message.repeatedHeader]?.bool == true }
+
     deinit {
         if !isSettled { source.abandon(tag) }
     }

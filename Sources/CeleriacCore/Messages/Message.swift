@@ -21,6 +21,9 @@ public struct Message: Hashable, Sendable {
     /// The body's octets.
     public var body: [UInt8]
 
+    /// The header of a message that a driver has sent again because an earlier copy may have arrived.
+    package static let repeatedHeader = "redelivered-by-producer"
+
     /// A message; persistent JSON text unless said otherwise.
     public init(
         contentType: String? = "application/json",

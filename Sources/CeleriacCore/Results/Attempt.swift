@@ -34,10 +34,17 @@ package struct Attempt: Hashable, Comparable, Sendable {
 }
 
 extension Delivery {
+    /// How often a quorum queue delivered the message before; `nil` the first time, and from classic queues.
+    package var deliveryCount: Int? {
+        // One that was dead-lettered and moved back brings the count of its former queue along.
+        guard isRedelivered, let count = message.headers["x-delivery-count"]?.int, count > 0 else { return nil }
+        return count
+    }
+
     /// The run that this delivery begins.
     package func attempt(retries: Int) -> Attempt {
         // Only quorum queues count; a message that the broker dead-lettered and somebody moved back counts from zero again.
-        let redeliveries = isRedelivered ? max(1, message.headers["x-delivery-count"]?.int ?? 1) : 0
+        let redeliveries = isRedelivered ? deliveryCount ?? 1 : 0
         let parked = min(max(0, message.headers[Attempt.parkedHeader]?.int ?? 0), 1 << 20)
         return Attempt(retries: retries, redeliveries: deaths << 10 + min(redeliveries, 1 << 10 - 1) + parked)
     }

@@ -11,6 +11,7 @@ public struct TaskContext: Sendable {
         let message: TaskMessage
         let queue: QueueName
         let isRedelivered: Bool
+        let deliveryCount: Int?
         let deadline: Date?
         let logger: TaskLogger
         let run: Attempt
@@ -22,6 +23,7 @@ public struct TaskContext: Sendable {
             _ message: TaskMessage,
             _ queue: QueueName,
             isRedelivered: Bool,
+            deliveryCount: Int?,
             deadline: Date?,
             logger: TaskLogger,
             run: Attempt,
@@ -30,6 +32,7 @@ public struct TaskContext: Sendable {
             self.message = message
             self.queue = queue
             self.isRedelivered = isRedelivered
+            self.deliveryCount = deliveryCount
             self.deadline = deadline
             self.logger = logger
             self.run = run
@@ -43,6 +46,7 @@ public struct TaskContext: Sendable {
         message: TaskMessage,
         queue: QueueName,
         isRedelivered: Bool,
+        deliveryCount: Int? = nil,
         deadline: Date?,
         logger: TaskLogger,
         run: Attempt = .first,
@@ -52,6 +56,7 @@ public struct TaskContext: Sendable {
             message,
             queue,
             isRedelivered: isRedelivered,
+            deliveryCount: deliveryCount,
             deadline: deadline,
             logger: logger,
             run: run,
@@ -103,6 +108,10 @@ public struct TaskContext: Sendable {
     public var queue: QueueName { call.queue }
     /// Whether the message was delivered before and not acknowledged, so that the task may have run, wholly or in part.
     public var isRedelivered: Bool { call.isRedelivered }
+    /// How often the message was delivered before; `nil` the first time, and on classic queues, which do not count.
+    ///
+    /// Only RabbitMQ's quorum queues do. A retry, and a call that has waited for its eta, is a message of its own.
+    public var deliveryCount: Int? { call.deliveryCount }
     /// The caller's own headers.
     public var headers: MessageHeaders { call.message.headers }
     /// When the call's eta was, if it had one.
