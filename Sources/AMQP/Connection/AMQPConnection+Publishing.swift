@@ -26,7 +26,7 @@ extension AMQPConnection {
         }
         if let outstanding = core.confirms?.outstanding, 2 * core.cancelledInWindow >= outstanding {
             core.cancelledInWindow = 0
-            giveUp(on: core) { $0.isFinished }
+            giveUp(on: core) { $0.isForgotten }
         }
     }
 
@@ -196,7 +196,7 @@ extension AMQPConnection {
             isOutcomeUnknown: true
         )
         giveUp(on: core) { operation in
-            guard !operation.isFinished else { return true }
+            guard !operation.isForgotten else { return true }
             guard operation.deadline <= now else {
                 next = min(next ?? operation.deadline, operation.deadline)
                 return false
