@@ -247,6 +247,17 @@ extension RecoveryFeatures {
         defer { relay.stop() }
         let connection = try await RecoveringConnection.connect(to: [lab.uri(over: relay)])
         let channel = try await connection.openChannel()
+        // What is wrong with a message itself ends that message alone.
+        let other = try await lab.durableQueue()
+        try await withConnection(to: [lab.uri], { $0.whenLost = .republish }) { connection in
+            let channel = try await connection.openChannel()
+            var undated = BasicProperties()
+            undated.expiration = "soon"
+            for properties in [BasicProperties(userID: "somebody else"), undated] {
+                try await fail(alone: .text("x", other, properties: properties), on: channel)
+                #expect(try await taken(20, from: other, on: channel))
+            }
+        }
         for result in await channel.publish((0..<20).map { .text("\($0)", queue) }) { try result.get() }
         let consumer = try await channel.consume(queue, prefetch: 10)
         let taken = try #require(try await consumer.next())
