@@ -1,3 +1,4 @@
+import Dispatch
 import Synchronization
 import Testing
 
@@ -322,6 +323,60 @@ enum WireBytes {
 
     private static func octets(_ method: AMQP.Method) -> [UInt8] {
         var bytes: [UInt8] = []
+    @Test("A consumer waits for the end of an earlier one of its name whose start was not answered in time")
+    func lateConsumer() async throws {
+        let mayAnswer = DispatchSemaphore(value: 0)
+        let broker = FakeBroker { peer in
+            peer.handshake()
+            peer.openChannel()
+            peer.expect("basic.qos")
+            peer.send(.basicQosOk, on: 1)
+            peer.expect("basic.cancel")
+            mayAnswer.wait()
+            peer.send(.basicConsumeOk(.init(consumerTag: "mine")), on: 1)
+            peer.send(.basicCancelOk(.init(consumerTag: "mine")), on: 1)
+            peer.expect("basic.consume")
+            peer.send(.basicConsumeOk(.init(consumerTag: "mine")), on: 1)
+            peer.goodbye()
+        }
+        var options = AMQPConnection.Options()
+        options.callTimeout = .milliseconds(500)
+        let connection = try await AMQPConnection.connect(to: broker.uri, options: options)
+        let channel = try await connection.openChannel()
+        let late = await #expect(throws: AMQPError.self) { _ = try await channel.consume("q", tag: "mine") }
+        #expect(late?.code == .timedOut)
+        // Immediate: it has come to the connection when the broker answers.
+        let next = Task.immediate { try await channel.consume("q", tag: "mine") }
+        mayAnswer.signal()
+        #expect(try await next.value.tag == "mine")
+        await connection.close()
+    }
+
+    @Test("A consumer that waits for the end of an earlier one of its name ends with their channel")
+    func lateConsumerOnClosedChannel() async throws {
+        let mayAnswer = DispatchSemaphore(value: 0)
+        let broker = FakeBroker { peer in
+            peer.handshake()
+            peer.openChannel()
+            peer.expect("basic.qos")
+            peer.send(.basicQosOk, on: 1)
+            peer.expect("basic.cancel")
+            mayAnswer.wait()
+            peer.send(.channelClose(.init(replyCode: 404, replyText: "NOT_FOUND", classID: 60, methodID: 20)), on: 1)
+            peer.goodbye()
+        }
+        var options = AMQPConnection.Options()
+        options.callTimeout = .milliseconds(500)
+        let connection = try await AMQPConnection.connect(to: broker.uri, options: options)
+        let channel = try await connection.openChannel()
+        _ = await #expect(throws: AMQPError.self) { _ = try await channel.consume("q", tag: "mine") }
+        let next = Task.immediate { try await channel.consume("q", tag: "mine") }
+        mayAnswer.signal()
+        let error = await #expect(throws: AMQPError.self) { _ = try await next.value }
+        #expect(error?.code == .channelClosed)
+        await connection.close()
+    }
+
         do {
             try FrameEncoder.method(method, channel: 0, into: &bytes)
         } catch {

@@ -157,6 +157,49 @@ extension RecoveringConnectionTests {
         #expect(asked.names.contains("given back"))
     }
 
+    @Test("A consumer that is started late after a recovery goes on once the broker has ended what was given up")
+    func startedLate() async throws {
+        let isStarted = DispatchSemaphore(value: 0)
+        let broker = FakeBroker(inTurn: [
+            { peer in
+                peer.handshake()
+                peer.openChannel()
+                Self.startConsumer(peer)
+                isStarted.wait()
+            },
+            { peer in
+                peer.handshake()
+                var (consumes, probes) = (0, 0)
+                Self.serve(peer) { channel, method in
+                    switch method {
+                    case .basicConsume:
+                        consumes += 1
+                        if consumes == 1 { return true }
+                        peer.send(.basicConsumeOk(.init(consumerTag: "mine")), on: channel)
+                        Self.deliver(1, to: "mine", on: channel, peer)
+                        return true
+                    case .basicCancel: return probes < 2
+                    case .queueDeclare:
+                        probes += 1
+                        guard probes == 2 else { return false }
+                        peer.send(.basicConsumeOk(.init(consumerTag: "mine")), on: 1)
+                        peer.send(.basicCancelOk(.init(consumerTag: "mine")), on: 1)
+                        return false
+                    default: return false
+                    }
+                }
+            },
+        ])
+        var options = options()
+        options.connection.callTimeout = .milliseconds(400)
+        let connection = try await RecoveringConnection.connect(to: [broker.uri], options: options)
+        let consumer = try await connection.openChannel().consume("q", tag: "mine")
+        isStarted.signal()
+        #expect(try await consumer.next()?.routingKey == "q")
+        #expect(connection.restoreFailures.map(\.error.code) == [.timedOut, .timedOut])
+        await connection.close()
+    }
+
     // MARK: Names that change during an outage
 
     @Test("What is asked of a server-named queue during an outage reaches the queue under its next name")

@@ -161,6 +161,7 @@ extension AMQPConnection {
         guard let consumer = core.consumers.removeValue(forKey: tag) else { return }
         handOver(to: consumer, on: core)
         consumer.inbox.finish(error)
+        for successor in consumer.successors { successor.finish(.success(())) }
     }
 
     /// Fails what runs on a channel that is gone.
@@ -172,6 +173,7 @@ extension AMQPConnection {
         for consumer in core.consumers.values {
             consumer.arrived = []
             consumer.inbox.discard(error.code == .closed ? nil : error)
+            for successor in consumer.successors { successor.finish(.failure(error.endingOthers(on: core.number))) }
         }
         core.consumers = [:]
         let unsent = error.publishing(wasSent: false)
