@@ -147,7 +147,7 @@ extension RecoveringConnection {
     }
 
     /// Learns that the broker cancels a consumer.
-    func observe(_ physical: AMQPConsumer, of consumer: RecoveringConsumer) {
+    func observe(_ physical: AMQPConsumer, of consumer: ConsumerSubscription) {
         let instance = physical.channel.instance
         physical.onEnd { [weak self, weak consumer] error in
             guard let self, let consumer, let error, error.code == .consumerCancelled else { return }
