@@ -260,11 +260,13 @@ import Testing
         await connection.close()
     }
 
-    @Test("A server that falls silent is given up after two heartbeat intervals")
+    @Test("A server that falls silent is given up after two heartbeat intervals, and its stream closed")
     func heartbeatMissed() async throws {
+        let (streamEnds, reportEnd) = AsyncStream<Void>.makeStream()
         let broker = FakeBroker { peer in
             peer.handshake(heartbeat: 2)
             peer.drain()
+            reportEnd.yield()
         }
         let connection = try await AMQPConnection.connect(to: broker.uri)
         let opened = ContinuousClock.now
@@ -274,6 +276,38 @@ import Testing
         // Two intervals of silence, half a one between two looks at the clock, and half a one for a busy machine.
         let end = try #require(await ends.first { _ in true })
         #expect(end - opened <= .seconds(2) * 3)
+        await streamEnds.first { _ in true }
+    }
+
+    @Test("What comes late for a channel that is closed is ignored, and another channel goes on")
+    func closedChannel() async throws {
+        let broker = FakeBroker { peer in
+            peer.handshake()
+            peer.openChannel()
+            peer.expect("channel.open")
+            peer.send(.channelOpenOk, on: 2)
+            peer.expect("channel.close")
+            peer.send(.channelCloseOk, on: 1)
+            peer.expect("queue.purge")
+            let delivery = AMQP.Method.BasicDeliver(
+                consumerTag: "mine",
+                deliveryTag: 1,
+                isRedelivered: false,
+                exchange: "",
+                routingKey: "q"
+            )
+            peer.send(Attack.method(.basicDeliver(delivery)) + Attack.header(1) + Attack.frame(3, 1, [1]))
+            peer.send(.basicAck(.init(deliveryTag: 1)), on: 1)
+            peer.send(.queuePurgeOk(.init(messageCount: 3)), on: 2)
+            peer.goodbye()
+        }
+        let connection = try await AMQPConnection.connect(to: broker.uri)
+        let channel = try await connection.openChannel()
+        let other = try await connection.openChannel()
+        await channel.close()
+        #expect(try await other.purgeQueue("q") == 3)
+        await connection.close()
+        #expect(connection.closeReason?.code == .closed)
     }
 
     @Test("A close that is never answered ends all the same")
@@ -289,40 +323,6 @@ import Testing
         #expect(connection.closeReason?.code == .closed)
     }
 
-    @Test("A call that is never answered ends at its deadline, or when its task is cancelled")
-    func unansweredCall() async throws {
-        let broker = FakeBroker { peer in
-            peer.handshake()
-            peer.openChannel()
-            peer.drain()
-        }
-        var options = AMQPConnection.Options()
-        options.callTimeout = .milliseconds(50)
-        options.closeTimeout = .milliseconds(50)
-        let connection = try await AMQPConnection.connect(to: broker.uri, options: options)
-        let channel = try await connection.openChannel()
-        let late = await #expect(throws: AMQPError.self) { try await channel.purgeQueue("q") }
-        #expect(late?.code == .timedOut)
-        let cancelled = await withTaskGroup(of: AMQPError?.self) { group in
-            group.addTask { await #expect(throws: AMQPError.self) { try await channel.publish(message) } }
-            group.cancelAll()
-            return await group.next() ?? nil
-        }
-        #expect(cancelled?.code == .cancelled)
-        await connection.close()
-    }
-}
-
-enum WireBytes {
-    static let start = octets(
-        .connectionStart(
-            .init(versionMajor: 0, versionMinor: 9, serverProperties: [:], mechanisms: "PLAIN", locales: "en_US")
-        )
-    )
-    static let tune = octets(.connectionTune(.init(channelMax: 2047, frameMax: 131_072, heartbeat: 60)))
-
-    private static func octets(_ method: AMQP.Method) -> [UInt8] {
-        var bytes: [UInt8] = []
     @Test("A consumer waits for the end of an earlier one of its name whose start was not answered in time")
     func lateConsumer() async throws {
         let mayAnswer = DispatchSemaphore(value: 0)
@@ -377,6 +377,40 @@ enum WireBytes {
         await connection.close()
     }
 
+    @Test("A call that is never answered ends at its deadline, or when its task is cancelled")
+    func unansweredCall() async throws {
+        let broker = FakeBroker { peer in
+            peer.handshake()
+            peer.openChannel()
+            peer.drain()
+        }
+        var options = AMQPConnection.Options()
+        options.callTimeout = .milliseconds(50)
+        options.closeTimeout = .milliseconds(50)
+        let connection = try await AMQPConnection.connect(to: broker.uri, options: options)
+        let channel = try await connection.openChannel()
+        let late = await #expect(throws: AMQPError.self) { try await channel.purgeQueue("q") }
+        #expect(late?.code == .timedOut)
+        let cancelled = await withTaskGroup(of: AMQPError?.self) { group in
+            group.addTask { await #expect(throws: AMQPError.self) { try await channel.publish(message) } }
+            group.cancelAll()
+            return await group.next() ?? nil
+        }
+        #expect(cancelled?.code == .cancelled)
+        await connection.close()
+    }
+}
+
+enum WireBytes {
+    static let start = octets(
+        .connectionStart(
+            .init(versionMajor: 0, versionMinor: 9, serverProperties: [:], mechanisms: "PLAIN", locales: "en_US")
+        )
+    )
+    static let tune = octets(.connectionTune(.init(channelMax: 2047, frameMax: 131_072, heartbeat: 60)))
+
+    private static func octets(_ method: AMQP.Method) -> [UInt8] {
+        var bytes: [UInt8] = []
         do {
             try FrameEncoder.method(method, channel: 0, into: &bytes)
         } catch {
