@@ -12,6 +12,13 @@ enum DeadLetterFeatures {
         Feature("Dead letters", "of rejection, expiry and length arrive with reason, key and count", causes),
         Feature("Places for dead letters", "are declared before the queues that need them", places),
         Feature("Replay", "dead letters go back to their queue, confirmed before they are taken out", replay),
+        Feature("Replay of what dies again", "each letter goes back once, however soon it is dead again", replayPoison),
+        Feature(
+            "Replay by another user",
+            "letters that carry the id of their user go back as well, without it",
+            need: .control,
+            replayForeign
+        ),
         Feature("Death counts", "grow with each round, the last death first", counts),
         Feature("Delivery limit", "of a quorum queue counts returns, then dead-letters", deliveryLimit),
         Feature(
@@ -181,6 +188,44 @@ enum DeadLetterFeatures {
         let error = await failure { _ = try await lab.channel.replayDeadLetters(in: dead) }
         #expect(error?.code == .returned)
         try await eventually("it is back") { try await lab.count(dead) == 1 }
+    }
+
+    static func replayPoison(_ lab: Lab) async throws {
+        let dead = try await lab.queue()
+        var arguments = deadLetters(to: dead)
+        arguments.messageTTL = .zero
+        let deadly = try await lab.queue(arguments)
+        try await lab.publish("poison", to: deadly)
+        try await eventually("it is dead") { try await lab.count(dead) == 1 }
+        // Nobody knows where these came from: they are given back at the end, and had time for more than one death.
+        for number in 0..<20 { try await lab.publish("\(number)", to: dead) }
+        #expect(try await lab.channel.replayDeadLetters(in: dead) == 1)
+        try await eventually("it is dead again") { try await lab.count(dead) == 21 }
+    }
+
+    static func replayForeign(_ lab: Lab) async throws {
+        let dead = try await lab.durableQueue()
+        let work = try await lab.durableQueue(deadLetters(to: dead))
+        try await lab.publish("x", to: work, properties: BasicProperties(messageID: "1", userID: lab.uri.user))
+        let loan = try #require(try await lab.channel.get(work))
+        try lab.channel.reject(loan.tag, requeue: false)
+        try await eventually("it is dead") { try await lab.count(dead) == 1 }
+        let (control, user) = (try Control.shared(), lab.unique("user"))
+        try await control("add_user", user, "secret")
+        do {
+            try await control("set_permissions", "-p", lab.uri.virtualHost, user, ".*", ".*", ".*")
+            var uri = lab.uri
+            (uri.user, uri.password) = (user, "secret")
+            let channel = try await lab.connect(to: uri).openChannel()
+            #expect(try await channel.replayDeadLetters(in: dead) == 1)
+        } catch {
+            try await control("delete_user", user)
+            throw error
+        }
+        try await control("delete_user", user)
+        let again = try #require(try await lab.channel.get(work, noAck: true))
+        #expect(again.text == "x" && again.properties.messageID == "1" && again.properties.userID == nil)
+        #expect(try await lab.count(dead) == 0)
     }
 
     static func counts(_ lab: Lab) async throws {

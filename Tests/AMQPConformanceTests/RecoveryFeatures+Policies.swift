@@ -243,6 +243,17 @@ extension RecoveryFeatures {
             }
             #expect(connection.state == .open)
         }
+        // What is wrong with a message itself ends that message alone.
+        let other = try await lab.durableQueue()
+        try await withConnection(to: [lab.uri], { $0.whenLost = .republish }) { connection in
+            let channel = try await connection.openChannel()
+            var undated = BasicProperties()
+            undated.expiration = "soon"
+            for properties in [BasicProperties(userID: "somebody else"), undated] {
+                try await fail(alone: .text("x", other, properties: properties), on: channel)
+                #expect(try await taken(20, from: other, on: channel))
+            }
+        }
     }
 
     // MARK: Closing

@@ -44,6 +44,12 @@ enum RecoveryFeatures {
             refusedCalls
         ),
         Feature(
+            "Oversized messages",
+            "over the broker's own limit fail alone, with advice, and other publishes arrive",
+            need: .ownBroker,
+            oversized
+        ),
+        Feature(
             "Closing gracefully",
             "waits for settlements and confirmations, and gives back what nobody took",
             graceful
@@ -96,6 +102,62 @@ enum RecoveryFeatures {
                 try await channel.deleteQueue(queue)
             }
         }
+    }
+
+    static func oversized(_ lab: Lab) async throws {
+        try await Control.withOwnBroker { uri, broker in
+            let limit = try await broker.control("eval", "element(2, application:get_env(rabbit, max_message_size)).")
+            func set(_ limit: String) async throws {
+                try await broker.control("eval", "application:set_env(rabbit, max_message_size, \(limit)).")
+            }
+            // Each channel asks for it when it is opened.
+            try await set("1000")
+            do {
+                try await withConnection(to: [uri], { $0.whenLost = .republish }) { connection in
+                    let channel = try await connection.openChannel()
+                    let queue = try await channel.declareQueue(lab.unique("small"), durable: false).name
+                    try await fail(alone: .text(String(repeating: "x", count: 1001), queue), on: channel) { error in
+                        #expect(error?.message.contains("max_message_size") == true)
+                    }
+                    #expect(try await taken(20, from: queue, on: channel))
+                    try await channel.deleteQueue(queue)
+                }
+            } catch {
+                try await set(limit)
+                throw error
+            }
+            try await set(limit)
+        }
+    }
+
+    /// Publishes a message that the broker refuses (406) among twenty that it takes, on the same channel.
+    static func fail(
+        alone refused: AMQPMessage,
+        on channel: RecoveringChannel,
+        _ judge: @escaping @Sendable (AMQPError?) -> Void = { _ in }
+    ) async throws {
+        let queue = refused.routingKey
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<20 {
+                if number == 10 {
+                    group.addTask {
+                        let error = await failure { try await channel.publish(refused) }
+                        #expect(error?.code == .preconditionFailed)
+                        #expect(error?.isOutcomeUnknown == false)
+                        judge(error)
+                    }
+                }
+                group.addTask { try await channel.publish(.text("\(number)", queue)) }
+            }
+            for try await _ in group {}
+        }
+    }
+
+    /// Whether each number is in a queue, some twice perhaps, and nothing else.
+    static func taken(_ count: Int, from queue: String, on channel: RecoveringChannel) async throws -> Bool {
+        var texts: Set<String> = []
+        while let delivery = try await channel.get(queue, noAck: true) { texts.insert(delivery.text) }
+        return texts == Set((0..<count).map { "\($0)" })
     }
 
     // MARK: Consumers

@@ -10,6 +10,8 @@ final class FakeBroker: Sendable {
     final class Peer {
         let descriptor: Int32
         private var buffer: [UInt8] = []
+        /// Octets of the buffer that have been used.
+        private var used = 0
         private let decoder = FrameDecoder(maximumFrameSize: 131_072)
 
         init(_ descriptor: Int32) {
@@ -43,13 +45,30 @@ final class FakeBroker: Sendable {
         func read() -> Bool {
             var chunk = [UInt8](repeating: 0, count: 65_536)
             let count = Glibc.read(descriptor, &chunk, chunk.count)
-            if count > 0 { buffer += chunk[..<count] }
+            if count > 0 {
+                buffer.removeFirst(used)
+                used = 0
+                buffer += chunk[..<count]
+            }
             return count > 0
         }
 
         func readProtocolHeader() {
             while buffer.count < 8, read() {}
-            buffer.removeFirst(min(8, buffer.count))
+            used = min(8, buffer.count)
+        }
+
+        /// Uses the next frame of the buffer, if there is a whole one.
+        private func takeFrame(_ body: (FrameView) -> Void) -> Bool {
+            let octets = buffer.withUnsafeBytes { raw -> Int in
+                guard let frame = try? decoder.next(in: UnsafeRawBufferPointer(rebasing: raw[used...])) else {
+                    return 0
+                }
+                body(frame)
+                return frame.payload.count + FrameDecoder.overhead
+            }
+            used += octets
+            return octets > 0
         }
 
         /// The next method of the client; other frames are passed over.
@@ -58,16 +77,13 @@ final class FakeBroker: Sendable {
         func nextMethod() -> (channel: UInt16, method: AMQP.Method)? {
             while true {
                 var result: (UInt16, AMQP.Method)?
-                let taken = buffer.withUnsafeBytes { raw -> Int in
-                    guard let frame = try? decoder.next(in: raw) else { return 0 }
+                let isTaken = takeFrame { frame in
                     if frame.type == .method, let method = try? AMQP.Method(decoding: frame.payload) {
                         result = (frame.channel, method)
                     }
-                    return frame.payload.count + FrameDecoder.overhead
                 }
-                buffer.removeFirst(taken)
                 if let result { return result }
-                if taken == 0, !read() { return nil }
+                if !isTaken, !read() { return nil }
             }
         }
 
@@ -92,13 +108,8 @@ final class FakeBroker: Sendable {
         func expectHeartbeat() {
             while true {
                 var isHeartbeat = false
-                let taken = buffer.withUnsafeBytes { raw -> Int in
-                    guard let frame = try? decoder.next(in: raw) else { return 0 }
-                    isHeartbeat = frame.type == .heartbeat
-                    return frame.payload.count + FrameDecoder.overhead
-                }
-                buffer.removeFirst(taken)
-                if isHeartbeat || (taken == 0 && !read()) { return }
+                let isTaken = takeFrame { isHeartbeat = $0.type == .heartbeat }
+                if isHeartbeat || (!isTaken && !read()) { return }
             }
         }
 

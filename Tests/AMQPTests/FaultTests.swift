@@ -1,3 +1,4 @@
+import Dispatch
 import Synchronization
 import Testing
 
@@ -259,11 +260,13 @@ import Testing
         await connection.close()
     }
 
-    @Test("A server that falls silent is given up after two heartbeat intervals")
+    @Test("A server that falls silent is given up after two heartbeat intervals, and its stream closed")
     func heartbeatMissed() async throws {
+        let (streamEnds, reportEnd) = AsyncStream<Void>.makeStream()
         let broker = FakeBroker { peer in
             peer.handshake(heartbeat: 2)
             peer.drain()
+            reportEnd.yield()
         }
         let connection = try await AMQPConnection.connect(to: broker.uri)
         let opened = ContinuousClock.now
@@ -273,6 +276,38 @@ import Testing
         // Two intervals of silence, half a one between two looks at the clock, and half a one for a busy machine.
         let end = try #require(await ends.first { _ in true })
         #expect(end - opened <= .seconds(2) * 3)
+        await streamEnds.first { _ in true }
+    }
+
+    @Test("What comes late for a channel that is closed is ignored, and another channel goes on")
+    func closedChannel() async throws {
+        let broker = FakeBroker { peer in
+            peer.handshake()
+            peer.openChannel()
+            peer.expect("channel.open")
+            peer.send(.channelOpenOk, on: 2)
+            peer.expect("channel.close")
+            peer.send(.channelCloseOk, on: 1)
+            peer.expect("queue.purge")
+            let delivery = AMQP.Method.BasicDeliver(
+                consumerTag: "mine",
+                deliveryTag: 1,
+                isRedelivered: false,
+                exchange: "",
+                routingKey: "q"
+            )
+            peer.send(Attack.method(.basicDeliver(delivery)) + Attack.header(1) + Attack.frame(3, 1, [1]))
+            peer.send(.basicAck(.init(deliveryTag: 1)), on: 1)
+            peer.send(.queuePurgeOk(.init(messageCount: 3)), on: 2)
+            peer.goodbye()
+        }
+        let connection = try await AMQPConnection.connect(to: broker.uri)
+        let channel = try await connection.openChannel()
+        let other = try await connection.openChannel()
+        await channel.close()
+        #expect(try await other.purgeQueue("q") == 3)
+        await connection.close()
+        #expect(connection.closeReason?.code == .closed)
     }
 
     @Test("A close that is never answered ends all the same")
@@ -286,6 +321,60 @@ import Testing
         let connection = try await AMQPConnection.connect(to: broker.uri, options: options)
         await connection.close()
         #expect(connection.closeReason?.code == .closed)
+    }
+
+    @Test("A consumer waits for the end of an earlier one of its name whose start was not answered in time")
+    func lateConsumer() async throws {
+        let mayAnswer = DispatchSemaphore(value: 0)
+        let broker = FakeBroker { peer in
+            peer.handshake()
+            peer.openChannel()
+            peer.expect("basic.qos")
+            peer.send(.basicQosOk, on: 1)
+            peer.expect("basic.cancel")
+            mayAnswer.wait()
+            peer.send(.basicConsumeOk(.init(consumerTag: "mine")), on: 1)
+            peer.send(.basicCancelOk(.init(consumerTag: "mine")), on: 1)
+            peer.expect("basic.consume")
+            peer.send(.basicConsumeOk(.init(consumerTag: "mine")), on: 1)
+            peer.goodbye()
+        }
+        var options = AMQPConnection.Options()
+        options.callTimeout = .milliseconds(500)
+        let connection = try await AMQPConnection.connect(to: broker.uri, options: options)
+        let channel = try await connection.openChannel()
+        let late = await #expect(throws: AMQPError.self) { _ = try await channel.consume("q", tag: "mine") }
+        #expect(late?.code == .timedOut)
+        // Immediate: it has come to the connection when the broker answers.
+        let next = Task.immediate { try await channel.consume("q", tag: "mine") }
+        mayAnswer.signal()
+        #expect(try await next.value.tag == "mine")
+        await connection.close()
+    }
+
+    @Test("A consumer that waits for the end of an earlier one of its name ends with their channel")
+    func lateConsumerOnClosedChannel() async throws {
+        let mayAnswer = DispatchSemaphore(value: 0)
+        let broker = FakeBroker { peer in
+            peer.handshake()
+            peer.openChannel()
+            peer.expect("basic.qos")
+            peer.send(.basicQosOk, on: 1)
+            peer.expect("basic.cancel")
+            mayAnswer.wait()
+            peer.send(.channelClose(.init(replyCode: 404, replyText: "NOT_FOUND", classID: 60, methodID: 20)), on: 1)
+            peer.goodbye()
+        }
+        var options = AMQPConnection.Options()
+        options.callTimeout = .milliseconds(500)
+        let connection = try await AMQPConnection.connect(to: broker.uri, options: options)
+        let channel = try await connection.openChannel()
+        _ = await #expect(throws: AMQPError.self) { _ = try await channel.consume("q", tag: "mine") }
+        let next = Task.immediate { try await channel.consume("q", tag: "mine") }
+        mayAnswer.signal()
+        let error = await #expect(throws: AMQPError.self) { _ = try await next.value }
+        #expect(error?.code == .channelClosed)
+        await connection.close()
     }
 
     @Test("A call that is never answered ends at its deadline, or when its task is cancelled")

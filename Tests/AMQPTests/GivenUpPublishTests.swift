@@ -1,3 +1,4 @@
+import Synchronization
 import Testing
 
 @testable import AMQP
@@ -5,6 +6,7 @@ import Testing
 /// Publishes that end before the broker has said anything: what they leave behind on their channel.
 @Suite("Publishes given up", .timeLimit(.minutes(1))) struct GivenUpPublishTests {
     private let message = AMQPMessage(routingKey: "q", body: [1, 2, 3])
+    private var batch: [AMQPMessage] { Array(repeating: message, count: 1000) }
 
     private func connect(
         window: Int,
@@ -84,22 +86,68 @@ import Testing
         await connection.close()
     }
 
+    @Test("One cancelled publish leaves its place in a full window to one that waits")
+    func oneCancelled() async throws {
+        let (seen, report) = AsyncStream<Void>.makeStream()
+        let connection = try await connect(window: 8) { peer in
+            for _ in 1...8 { peer.expect("basic.publish") }
+            report.yield()
+            peer.expect("basic.publish")
+            peer.send(.basicAck(.init(deliveryTag: 9, multiple: true)), on: 1)
+            peer.goodbye()
+        }
+        let channel = try await connection.openChannel()
+        async let seven = channel.publish(Array(repeating: message, count: 7))
+        let cancelled = Task { await channel.publish([message]) }
+        var iterator = seen.makeAsyncIterator()
+        await iterator.next()
+        async let waiting = channel.publish([message])
+        cancelled.cancel()
+        #expect(codes(await cancelled.value) == [.cancelled])
+        #expect(codes(await waiting) == [nil])
+        #expect(codes(await seven) == Array(repeating: nil, count: 7))
+        await connection.close()
+    }
+
+    @Test("A window of any size leaves a channel open that is owed few confirmations", arguments: [1, .max])
+    func few(_ window: Int) async throws {
+        let connection = try await connect(window: window) { peer in
+            var count: UInt64 = 0
+            while let (_, method) = peer.nextMethod() {
+                guard case .basicPublish(let publish) = method else { continue }
+                count += 1
+                if publish.routingKey == "last" { break }
+            }
+            peer.send(.basicAck(.init(deliveryTag: count)), on: 1)
+            peer.goodbye()
+        }
+        let channel = try await connection.openChannel()
+        for _ in 1...17 {
+            #expect(codes(await channel.publish([message], timeout: .milliseconds(10))) == [.timedOut])
+        }
+        try await channel.publish(AMQPMessage(routingKey: "last", body: []))
+        await connection.close()
+    }
+
     @Test("A channel that is owed sixteen windows of confirmations is closed, and tells those who still wait")
     func tooMany() async throws {
-        let connection = try await connect(window: 2) { peer in
-            peer.expect("channel.close")
+        let published = Mutex(0)
+        let connection = try await connect(window: 1000) { peer in
+            while let (_, method) = peer.nextMethod(), method.name != "channel.close" {
+                if case .basicPublish = method { published.withLock { $0 += 1 } }
+            }
             peer.send(.channelCloseOk, on: 1)
             peer.expect("channel.open")
             peer.send(.channelOpenOk, on: 2)
             peer.goodbye()
         }
         let channel = try await connection.openChannel()
-        for _ in 1...16 {
-            let two = await channel.publish([message, message], timeout: .milliseconds(10))
-            #expect(codes(two) == [.timedOut, .timedOut])
-        }
         async let waiting = channel.publish([message])
-        #expect(codes(await channel.publish([message], timeout: .milliseconds(10))) == [.timedOut])
+        var last: [AMQPError.Code?] = []
+        while !last.contains(.channelClosed) {
+            last = codes(await channel.publish(batch, timeout: .milliseconds(20)))
+            #expect(Set(last).isSubset(of: [.timedOut, .channelClosed]))
+        }
         guard case .failure(let error) = await waiting[0] else {
             Issue.record("confirmed by nobody")
             return
@@ -107,7 +155,9 @@ import Testing
         #expect(error.code == .channelClosed)
         let later = await #expect(throws: AMQPError.self) { try await channel.publish(message) }
         #expect(later?.code == .channelClosed && later?.isOutcomeUnknown == false)
+        // Answered after all that was sent before.
         _ = try await connection.openChannel()
+        #expect(published.withLock { $0 } > 16_000)
         await connection.close()
     }
 
@@ -115,29 +165,29 @@ import Testing
     func recovering() async throws {
         let broker = FakeBroker { peer in
             peer.handshake()
-            var closed: Set<UInt16> = []
+            var first: UInt16?
+            var confirmed: UInt64 = 0
             while let (number, method) = peer.nextMethod() {
                 switch method {
-                case .channelOpen: peer.send(.channelOpenOk, on: number)
+                case .channelOpen:
+                    first = first ?? number
+                    peer.send(.channelOpenOk, on: number)
                 case .confirmSelect: peer.send(.confirmSelectOk, on: number)
-                case .basicPublish where !closed.isEmpty && !closed.contains(number):
-                    peer.send(.basicAck(.init(deliveryTag: 1)), on: number)
-                case .channelClose:
-                    closed.insert(number)
-                    peer.send(.channelCloseOk, on: number)
+                case .basicPublish where number != first:
+                    confirmed += 1
+                    peer.send(.basicAck(.init(deliveryTag: confirmed)), on: number)
+                case .channelClose: peer.send(.channelCloseOk, on: number)
                 case .connectionClose: peer.send(.connectionCloseOk)
                 default: break
                 }
             }
         }
         var options = RecoveringConnection.Options()
-        options.connection.publishWindow = 1
         options.closeTimeout = .zero
         let connection = try await RecoveringConnection.connect(to: [broker.uri], options: options)
         let channel = try await connection.openChannel()
-        for _ in 1...17 {
-            #expect(codes(await channel.publish([message], timeout: .milliseconds(10))) == [.timedOut])
-        }
+        let physical = channel.gate.current
+        while physical?.closeReason == nil { _ = await channel.publish(batch, timeout: .milliseconds(20)) }
         try await channel.publish(message)
         await connection.close()
     }

@@ -56,10 +56,10 @@ extension RecoveringConnectionTests {
     /// A consumer that the broker has started, and that nothing is known of yet.
     private func startedConsumer(
         over broker: FakeBroker
-    ) async throws -> (RecoveringConnection, RecoveringChannel, RecoveringConsumer.Start, AMQPConsumer) {
+    ) async throws -> (RecoveringConnection, RecoveringChannel, ConsumerSubscription.Start, AMQPConsumer) {
         let connection = try await RecoveringConnection.connect(to: [broker.uri], options: options())
         let channel = try await connection.openChannel()
-        let start = RecoveringConsumer.Start(prefetch: 1, noAck: false, isExclusive: false, arguments: [:])
+        let start = ConsumerSubscription.Start(prefetch: 1, noAck: false, isExclusive: false, arguments: [:])
         let started = try await start.perform("q", tag: "t", on: #require(channel.gate.current))
         return (connection, channel, start, started)
     }
@@ -155,6 +155,91 @@ extension RecoveringConnectionTests {
         await connection.close()
         #expect(asked.names.contains("basic.cancel"))
         #expect(asked.names.contains("given back"))
+    }
+
+    @Test("A consumer that is started late after a recovery goes on once the broker has ended what was given up")
+    func startedLate() async throws {
+        let isStarted = DispatchSemaphore(value: 0)
+        let broker = FakeBroker(inTurn: [
+            { peer in
+                peer.handshake()
+                peer.openChannel()
+                Self.startConsumer(peer)
+                isStarted.wait()
+            },
+            { peer in
+                peer.handshake()
+                var (consumes, probes) = (0, 0)
+                Self.serve(peer) { channel, method in
+                    switch method {
+                    case .basicConsume:
+                        consumes += 1
+                        if consumes == 1 { return true }
+                        peer.send(.basicConsumeOk(.init(consumerTag: "mine")), on: channel)
+                        Self.deliver(1, to: "mine", on: channel, peer)
+                        return true
+                    case .basicCancel: return probes < 2
+                    case .queueDeclare:
+                        probes += 1
+                        guard probes == 2 else { return false }
+                        peer.send(.basicConsumeOk(.init(consumerTag: "mine")), on: 1)
+                        peer.send(.basicCancelOk(.init(consumerTag: "mine")), on: 1)
+                        return false
+                    default: return false
+                    }
+                }
+            },
+        ])
+        var options = options()
+        options.connection.callTimeout = .milliseconds(400)
+        let connection = try await RecoveringConnection.connect(to: [broker.uri], options: options)
+        let consumer = try await connection.openChannel().consume("q", tag: "mine")
+        isStarted.signal()
+        #expect(try await consumer.next()?.routingKey == "q")
+        #expect(connection.restoreFailures.map(\.error.code) == [.timedOut, .timedOut])
+        await connection.close()
+    }
+
+    @Test("A consumer that nobody refers to any more is cancelled, gives back what it has, and is not resumed")
+    func dropped() async throws {
+        let (events, continuation) = AsyncStream<String>.makeStream()
+        let broker = FakeBroker(inTurn: [
+            { peer in
+                peer.handshake()
+                Self.serve(peer) { channel, method in
+                    switch method {
+                    case .basicConsume(let consume):
+                        peer.send(.basicConsumeOk(.init(consumerTag: consume.consumerTag)), on: channel)
+                        Self.deliver(1, to: consume.consumerTag, on: channel, peer)
+                        return true
+                    case .basicNack(let nack) where nack.requeue: continuation.yield("given back")
+                    case .basicReject(let reject) where reject.requeue: continuation.yield("given back")
+                    case .basicCancel: continuation.yield("cancelled")
+                    case .queuePurge: shutdown(peer.descriptor, Int32(SHUT_RDWR))
+                    default: break
+                    }
+                    return false
+                }
+            },
+            { peer in
+                peer.handshake()
+                Self.serve(peer) { _, method in
+                    if case .basicConsume = method { continuation.yield("resumed") }
+                    return false
+                }
+            },
+        ])
+        let connection = try await RecoveringConnection.connect(to: [broker.uri], options: options())
+        let channel = try await connection.openChannel()
+        _ = try await channel.consume("q", tag: "mine")
+        var iterator = events.makeAsyncIterator()
+        let two = [await iterator.next(), await iterator.next()]
+        #expect(Set(two) == ["cancelled", "given back"])
+        try await channel.purgeQueue("q")
+        for await state in connection.states where state == .open { break }
+        await connection.close()
+        continuation.finish()
+        #expect(await iterator.next() == nil)
     }
 
     // MARK: Names that change during an outage
@@ -265,10 +350,11 @@ extension RecoveringConnectionTests {
             peer.drain()
         }
         let connection = try await RecoveringConnection.connect(to: [broker.uri], options: patientOptions())
-        _ = try await connection.openChannel().consume("q", tag: "mine")
+        let consumer = try await connection.openChannel().consume("q", tag: "mine")
         let patient = Task.immediate { await connection.close(within: .seconds(600)) }
         await connection.close(within: .zero)
         await patient.value
+        #expect(try await consumer.next() == nil)
     }
 
     /// Waits for a script, which runs on a thread of its own.

@@ -271,10 +271,15 @@ import Testing
         #expect(now.duration(to: next) <= .milliseconds(200))
     }
 
-    @Test("Errors in what was sent are borne five times in a minute, counted from each back; the sixth is the end")
-    func connectionErrors() {
+    @Test(
+        "Errors in what was sent are borne five times in a minute, counted from each back; the sixth is the end",
+        arguments: [
+            AMQPError(.connectionClosed, "503 COMMAND_INVALID", replyCode: 503),
+            AMQPError(.protocolViolation, "not a frame"),
+        ]
+    )
+    func connectionErrors(_ wrong: AMQPError) {
         var machine = opened()
-        let wrong = AMQPError(.connectionClosed, "503 COMMAND_INVALID", replyCode: 503)
         let forced = AMQPError(.connectionClosed, "320 CONNECTION_FORCED", replyCode: 320)
         var now = start
         func end(_ error: AMQPError, after pause: Duration) {
@@ -300,8 +305,8 @@ import Testing
             return
         }
         #expect(error.code == .tooManyErrors)
-        #expect(error.replyCode == 503)
-        #expect(error.message.contains("COMMAND_INVALID"))
+        #expect(error.replyCode == wrong.replyCode)
+        #expect(error.message.contains(wrong.message))
     }
 
     @Test("Without a number, errors in what was sent are borne for ever")

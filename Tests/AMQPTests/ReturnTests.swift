@@ -83,4 +83,50 @@ import Testing
         #expect(await iterator.next() == "missing [1]")
         await connection.close()
     }
+
+    @Test("One published unconfirmed goes to the callback though others were given up", arguments: [true, false])
+    func publishedBeforeSweep(_ isCancelled: Bool) async throws {
+        let (seen, report) = AsyncStream<Void>.makeStream()
+        let (connection, channel, returns) = try await connect { peer in
+            peer.expect("confirm.select")
+            peer.send(.confirmSelectOk, on: 1)
+            while let (_, method) = peer.nextMethod() {
+                guard case .basicPublish(let publish) = method else { continue }
+                report.yield()
+                if publish.routingKey == "last" { break }
+            }
+            peer.send(Self.return("missing", 1))
+            peer.send(.basicAck(.init(deliveryTag: 0, multiple: true)), on: 1)
+        }
+        try await channel.selectConfirms()
+        try await channel.publishUnconfirmed(lost)
+        let other = Task { try await channel.publish(kept, timeout: isCancelled ? nil : .milliseconds(100)) }
+        if isCancelled {
+            var iterator = seen.makeAsyncIterator()
+            for _ in 0..<2 { await iterator.next() }
+            other.cancel()
+        }
+        let error = await #expect(throws: AMQPError.self) { try await other.value }
+        #expect(error?.code == (isCancelled ? .cancelled : .timedOut))
+        try await channel.publish(AMQPMessage(routingKey: "last", body: []))
+        var told = returns.makeAsyncIterator()
+        #expect(await told.next() == "missing [1]")
+        await connection.close()
+    }
+
+    @Test("One published unconfirmed is given up at its deadline, should the broker never confirm it")
+    func unconfirmedForever() async throws {
+        let (connection, channel, _) = try await connect { peer in
+            peer.expect("confirm.select")
+            peer.send(.confirmSelectOk, on: 1)
+        }
+        try await channel.selectConfirms()
+        try await channel.publishUnconfirmed(lost, timeout: .milliseconds(100))
+        while await connection.outstandingPublishes > 0 { await Task.yield() }
+        await connection.close()
+    }
+}
+
+extension AMQPConnection {
+    fileprivate var outstandingPublishes: Int { channels.values.reduce(0) { $0 + ($1.confirms?.outstanding ?? 0) } }
 }

@@ -50,4 +50,33 @@ import Testing
         default: #expect(code.severity == .hard)
         }
     }
+
+    @Test("A message is blamed for the value that the broker names, and no other message")
+    func blame() {
+        var message = AMQPMessage(routingKey: "q", properties: BasicProperties(userID: "ann's"), body: [1, 2, 3])
+        message.properties.expiration = "soon"
+        var other = AMQPMessage(routingKey: "q", properties: BasicProperties(userID: "ann"), body: [1, 2])
+        other.properties.expiration = "1"
+        for text in [
+            "PRECONDITION_FAILED - message size 3 is larger than configured max size 2",
+            "PRECONDITION_FAILED - user_id property set to 'ann's' but authenticated user was 'guest'",
+            "PRECONDITION_FAILED - invalid expiration 'soon': no_integer",
+        ] {
+            let reply = reply(406, text, (60, 40))
+            #expect(reply.blamesMessage && reply.blames(message) && !reply.blames(other))
+            #expect(reply.advice != nil)
+            #expect(!self.reply(406, text, (50, 10)).blamesMessage)
+            #expect(!self.reply(406, text, (50, 10)).blames(message))
+        }
+    }
+
+    @Test(
+        "Nobody is blamed by a reply that names no value, or is cut short",
+        arguments: ["PRECONDITION_FAILED - invalid message", "user_id property set to 'annabe"]
+    )
+    func noBlame(_ text: String) {
+        let message = AMQPMessage(routingKey: "q", properties: BasicProperties(userID: "annabel"), body: [])
+        #expect(!reply(406, text, (60, 40)).blamesMessage)
+        #expect(!reply(406, text, (60, 40)).blames(message))
+    }
 }

@@ -100,6 +100,7 @@ extension AMQPConnection {
         try arguments.validate(prefetch: prefetch, noAck: noAck)
         let arguments = try arguments.fields()
         let tag = tag ?? core.newConsumerTag()
+        if let last = core.consumers[tag], last.isAbandoned { try await waitForEnd(of: last, tag) }
         guard core.consumers[tag] == nil else {
             throw AMQPError(.invalidArgument, "channel \(core.number) has a consumer \"\(tag)\" already")
         }
@@ -135,6 +136,16 @@ extension AMQPConnection {
             throw error
         }
         return AMQPConsumer(channel: channel, queue: queue, tag: tag, inbox: inbox)
+    }
+
+    /// Waits until the broker has ended a consumer that nobody takes from any more, and its name is free.
+    private func waitForEnd(of consumer: ChannelCore.Consumer, _ tag: String) async throws(AMQPError) {
+        let waiter = Waiter<Void>()
+        let text = "\(stream.peer) did not end the earlier consumer \"\(tag)\" in \(options.callTimeout)"
+        let timer = loop.schedule(after: options.callTimeout) { waiter.finish(.failure(AMQPError(.timedOut, text))) }
+        defer { loop.cancel(timer) }
+        consumer.successors.append(waiter)
+        try await waiter.value("the end of an earlier consumer")
     }
 
     /// Asks the broker to end a consumer.

@@ -3,11 +3,12 @@ extension AMQPChannel {
     ///
     /// A letter is taken out of its queue only after the broker has confirmed the new message, so that none is lost; one
     /// may be in both if the connection is lost in between. The new message has the body, the properties and the headers
-    /// of the letter, without the broker's notes of its deaths. It goes to that one queue, by the default exchange, even
-    /// if it had been published to others as well: those have had it.
+    /// of the letter, without the broker's notes of its deaths, and without the user-id: the broker takes it from its
+    /// own user only. It goes to that one queue, by the default exchange, even if it had been published to others as
+    /// well: those have had it.
     ///
-    /// Publishes no more than there are letters when it begins, so that one which dies again at once is not replayed
-    /// forever.
+    /// Looks at no more letters than there are when it begins: one that dies again at once comes behind them, and is not
+    /// replayed a second time. In a queue with priorities it may come before others, whose turn it then takes.
     ///
     /// - Parameters:
     ///   - queue: Where the dead letters are kept; not a stream.
@@ -38,8 +39,9 @@ extension AMQPChannel {
     ) async -> Result<Int, AMQPError> {
         var published = 0
         do throws(AMQPError) {
-            let count = try await declareQueue(queue, passive: true).messageCount
-            while published < min(count, maximum), let letter = try await get(queue) {
+            var left: Int?
+            while left != 0, published < maximum, let (letter, behind) = try await nextLetter(in: queue) {
+                left = left.map { $0 - 1 } ?? behind
                 guard isWanted(letter), let message = AMQPMessage(replaying: letter) else {
                     unwanted.append(letter.tag)
                     continue
@@ -60,11 +62,22 @@ extension AMQPChannel {
     }
 }
 
+extension AMQPChannel {
+    /// Fetches a letter, with how many are behind it: asked for by itself, that number could be of the time before
+    /// letters were given back a moment ago.
+    private func nextLetter(in queue: String) async throws(AMQPError) -> (AMQPDelivery, behind: Int)? {
+        let answer = try await connection.call(.basicGet(.init(queue: queue, noAck: false)), on: self)
+        guard let letter = answer.delivery, case .basicGetOk(let ok) = answer.method else { return nil }
+        return (letter, Int(ok.messageCount))
+    }
+}
+
 extension AMQPMessage {
     /// The message that became a dead letter; `nil` without the broker's notes of its death.
     init?(replaying letter: AMQPDelivery) {
         guard let death = letter.properties.deaths.first else { return nil }
         var properties = letter.properties
+        properties.userID = nil
         let kept = properties.headers?.fields.filter { name, _ in
             !["x-death", "CC", "BCC"].contains(name) && !name.hasPrefix("x-first-death-")
                 && !name.hasPrefix("x-last-death-")

@@ -15,6 +15,8 @@ final class ChannelCore {
         let takesDirectReplies: Bool
         /// Set when nobody takes deliveries any more; those on the way go back to their queue.
         var isAbandoned = false
+        /// Who waits for its end to start another one of its name.
+        var successors: [Waiter<Void>] = []
         /// What the octets just read have brought; handed over together.
         var arrived: [AMQPDelivery] = []
 

@@ -38,6 +38,11 @@ enum PublishOperation: Sendable {
         }
     }
 
+    /// Whether nothing that the broker may yet say of it is of interest.
+    ///
+    /// Of one that ended when it was sent, a return still is: up to its deadline, as nothing tells that none comes.
+    var isForgotten: Bool { isFinished && !endsWhenSent }
+
     func finish(_ result: Result<Void, AMQPError>) {
         switch self {
         case .one(let call): call.waiter.finish(result)

@@ -162,6 +162,7 @@ extension AMQPConnection {
         guard let consumer = core.consumers.removeValue(forKey: tag) else { return }
         handOver(to: consumer, on: core)
         consumer.inbox.finish(error)
+        for successor in consumer.successors { successor.finish(.success(())) }
     }
 
     /// Fails what runs on a channel that is gone.
@@ -174,6 +175,7 @@ extension AMQPConnection {
         for consumer in core.consumers.values {
             consumer.arrived = []
             consumer.inbox.discard(error.code == .closed ? nil : ofConsumers)
+            for successor in consumer.successors { successor.finish(.failure(error.endingOthers(on: core.number))) }
         }
         core.consumers = [:]
         // What the broker refused was another call, unless it names a publish: which one, it does not say.

@@ -33,8 +33,10 @@ extension AMQPConnection {
         public var maximumBodySize = 128 << 20
         /// Publishes of one channel that wait for their confirmation at once; further ones wait for room.
         ///
-        /// One that was cancelled, or whose deadline has passed, leaves its place. A channel that is owed the
-        /// confirmations of sixteen windows of such publishes is closed, with `.channelClosed`.
+        /// One that was cancelled, or whose deadline has passed, leaves its place; one that was published unconfirmed on
+        /// a channel that confirms, when it is confirmed or its deadline has passed. A channel that is owed the
+        /// confirmations of sixteen windows of such publishes, or of 16 000 if that is more, is closed, with
+        /// `.channelClosed`.
         public var publishWindow = 1000
         /// Deliveries kept for a consumer that no prefetch bounds; past them the connection stops reading.
         ///

@@ -25,13 +25,20 @@ extension AMQPConnection {
             core.waiting.removeFinished()
         }
         if let outstanding = core.confirms?.outstanding, 2 * core.cancelledInWindow >= outstanding {
-            core.cancelledInWindow = 0
-            giveUp(on: core) { $0.isFinished }
+            forgetCancelledInWindow(core)
         }
+    }
+
+    private func forgetCancelledInWindow(_ core: ChannelCore) {
+        guard core.cancelledInWindow > 0 else { return }
+        core.cancelledInWindow = 0
+        giveUp(on: core) { $0.isForgotten }
     }
 
     /// What a channel may be owed of confirmations that nobody waits for, in publish windows.
     private static let windowsGivenUp = 16
+    /// The window that counts at least: what is owed costs little, and one message at a time is no reason to close.
+    private static let smallestWindowGivenUp = 1000
 
     /// Frees the places in the window of publishes that nobody waits for any more.
     ///
@@ -39,7 +46,9 @@ extension AMQPConnection {
     /// majority perhaps, is closed: what its users do next they do on another one.
     private func giveUp(on core: ChannelCore, where isOver: (PublishOperation) -> Bool) {
         core.confirms?.giveUp(where: isOver)
-        guard let givenUp = core.confirms?.givenUp, givenUp > Self.windowsGivenUp * max(1, options.publishWindow)
+        // Divided, as a window may be as large as a number can be.
+        guard let givenUp = core.confirms?.givenUp,
+            (givenUp - 1) / Self.windowsGivenUp >= max(Self.smallestWindowGivenUp, options.publishWindow)
         else { return }
         let text = "\(stream.peer) has not confirmed \(givenUp) publishes in time; channel \(core.number) was closed"
         beginClosing(core, nil, because: AMQPError(.channelClosed, text))
@@ -67,6 +76,8 @@ extension AMQPConnection {
     }
 
     /// A window with room opens after this time even if less than a quarter of it is free.
+    ///
+    /// Cancelled publishes make room then, too, however few: not at once, as each search looks at the whole window.
     private static let windowPatience = Duration.milliseconds(10)
 
     /// Whether one more publish may be unconfirmed.
@@ -78,6 +89,7 @@ extension AMQPConnection {
         let window = max(1, options.publishWindow)
         if outstanding >= window {
             core.isWindowFull = true
+            if core.cancelledInWindow > 0, !core.waiting.isEmpty { openWindowSoon(core) }
         } else if outstanding <= window - window / 4 {
             core.isWindowFull = false
         } else if core.isWindowFull, !core.waiting.isEmpty {
@@ -93,6 +105,7 @@ extension AMQPConnection {
             self?.assumeIsolated { connection in
                 guard let core = connection.channels[number], core.instance == instance else { return }
                 core.windowTimer = nil
+                connection.forgetCancelledInWindow(core)
                 core.isWindowFull = false
                 connection.pump(core)
             }
@@ -196,7 +209,7 @@ extension AMQPConnection {
             isOutcomeUnknown: true
         )
         giveUp(on: core) { operation in
-            guard !operation.isFinished else { return true }
+            guard !operation.isForgotten else { return true }
             guard operation.deadline <= now else {
                 next = min(next ?? operation.deadline, operation.deadline)
                 return false

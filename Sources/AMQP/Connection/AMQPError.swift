@@ -75,8 +75,8 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
         public static let recovering = Code(raw: .recovering)
         /// The server is another one, or an older one, than what was asked for needs.
         public static let unsupported = Code(raw: .unsupported)
-        /// The broker ended one connection after the other for errors in what was sent to it: a defect of this side,
-        /// or of the broker, that connecting again does not mend.
+        /// One connection after the other ended for errors in what one side sent to the other: a defect of either, which
+        /// connecting again does not mend.
         public static let tooManyErrors = Code(raw: .tooManyErrors)
 
         /// The code's name.

@@ -52,6 +52,12 @@ extension ServerReply {
         if text.contains("user_id property") {
             return "leave userID out, or set it to the user that the connection logged in as"
         }
+        if text.contains("message size") {
+            return "the limit is the broker's max_message_size: keep large bodies elsewhere, and send where they are"
+        }
+        if text.contains("invalid expiration") {
+            return "an expiration is whole milliseconds, in digits: set it by timeToLive"
+        }
         if text.contains("prefetch count is not set") { return "the consumer of a stream needs a prefetch" }
         if text.contains("of queue type") { return "this type of queue does not take the argument" }
         if text.hasSuffix("in use") { return "it still has consumers or bindings, and was to be deleted if unused" }

@@ -14,10 +14,11 @@ public struct ReconnectPolicy: Hashable, Sendable {
     public var maximumTime: Duration?
     /// Whether the first connection is tried for as long as later ones; else each host is tried once.
     public var retriesFirstConnect: Bool
-    /// How many times within a minute the broker may end an open connection for an error in what was sent to it.
+    /// How many times within a minute an open connection may end for an error in what one side sent to the other.
     ///
-    /// These have a reply code such as 503 or 541; going down (320) is none. Once more, and it is given up with
-    /// `.tooManyErrors`: connecting again mends no defect. Without a number, any.
+    /// The broker's have a reply code such as 503 or 541; going down (320) is none. This side's are
+    /// `.protocolViolation`. Once more, and it is given up with `.tooManyErrors`: connecting again mends no defect.
+    /// Without a number, any.
     public var maximumConnectionErrors: Int?
 
     /// A policy; the defaults try for ever once a connection has come about.

@@ -153,8 +153,12 @@ struct PublishRecovery: Sendable {
 
     /// Whether the broker closed the channel because of this very message, which then went nowhere.
     private static func blames(_ error: AMQPError, _ message: AMQPMessage) -> Bool {
-        error.isOutcomeUnknown && (error.code == .notFound || error.code == .accessRefused)
-            && error.message.contains("exchange '\(message.exchange)'")
+        guard error.isOutcomeUnknown else { return false }
+        return switch error.code {
+        case .notFound, .accessRefused: error.message.contains("exchange '\(message.exchange)'")
+        case .preconditionFailed: error.reply?.blames(message) ?? false
+        default: false
+        }
     }
 }
 
@@ -164,6 +168,8 @@ extension AMQPError {
         switch code {
         // Another publish, which names its exchange, was to blame.
         case .notFound, .accessRefused: replyCode != nil
+        // Only if it is told which one: sent again, the guilty one would close one channel after the other.
+        case .preconditionFailed: reply?.blamesMessage ?? false
         default: isInterruption
         }
     }

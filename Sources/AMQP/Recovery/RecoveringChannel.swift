@@ -140,7 +140,7 @@ public final class RecoveringChannel: Sendable {
         whenCancelled: CancelPolicy = .resume
     ) async throws(AMQPError) -> RecoveringConsumer {
         let tag = tag ?? newTag()
-        let start = RecoveringConsumer.Start(
+        let start = ConsumerSubscription.Start(
             prefetch: prefetch,
             noAck: noAck,
             isExclusive: exclusive,
@@ -157,13 +157,13 @@ public final class RecoveringChannel: Sendable {
     /// - Throws: ``AMQPError``: why the channel is closed, if it has been meanwhile; the consumer is cancelled then.
     func adopt(
         _ started: AMQPConsumer,
-        _ start: RecoveringConsumer.Start,
+        _ start: ConsumerSubscription.Start,
         queue: String,
         tag: String,
         _ whenCancelled: CancelPolicy
     ) async throws(AMQPError) -> RecoveringConsumer {
-        let adopted: RecoveringConsumer? = connection.change { registry in
-            let consumer = RecoveringConsumer(self, registry.machine.newID(), queue, tag, start, started)
+        let adopted: ConsumerSubscription? = connection.change { registry in
+            let consumer = ConsumerSubscription(self, registry.machine.newID(), queue, tag, start, started)
             let isInTime = registry.machine.addConsumer(
                 consumer.id,
                 channel: id,
@@ -181,7 +181,7 @@ public final class RecoveringChannel: Sendable {
             throw gate.closeReason ?? AMQPError(.closed, "the channel was closed while a consumer was being started")
         }
         connection.observe(started, of: adopted)
-        return adopted
+        return RecoveringConsumer(adopted)
     }
 
     private func newTag() -> String {

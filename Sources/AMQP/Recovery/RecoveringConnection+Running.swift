@@ -156,7 +156,7 @@ extension RecoveringConnection {
     }
 
     /// Learns that the broker cancels a consumer, or sends it what this side does not take.
-    func observe(_ physical: AMQPConsumer, of consumer: RecoveringConsumer) {
+    func observe(_ physical: AMQPConsumer, of consumer: ConsumerSubscription) {
         let instance = physical.channel.instance
         physical.onEnd { [weak self, weak consumer] error in
             guard let self, let consumer, let error else { return }

@@ -25,7 +25,7 @@ public final class RecoveringConnection: Sendable {
     struct Registry: Sendable {
         var machine: RecoveryStateMachine
         var channels: [RecoveryStateMachine.ID: RecoveringChannel] = [:]
-        var consumers: [RecoveryStateMachine.ID: RecoveringConsumer] = [:]
+        var consumers: [RecoveryStateMachine.ID: ConsumerSubscription] = [:]
         var failures: [RestoreFailure] = []
         var running: Task<Void, Never>?
         var closeDeadline: ContinuousClock.Instant?

@@ -78,7 +78,7 @@ package struct RecoveryStateMachine: Sendable {
     var hosts: HostRotation
     var connecting = Backoff()
     var reason: AMQPError?
-    /// When, within the last minute, the broker ended a connection for an error in what was sent.
+    /// When, within the last minute, a connection ended for an error in what either side sent.
     var connectionErrors: [Instant] = []
     var hasLoggedIn = false
     var hasOpened = false
@@ -187,7 +187,7 @@ package struct RecoveryStateMachine: Sendable {
         connectionErrors.removeAll { $0.duration(to: now) >= .seconds(60) }
         connectionErrors.append(now)
         guard connectionErrors.count > limit else { return nil }
-        let text = "the broker ended \(connectionErrors.count) connections within a minute for errors in what was sent"
+        let text = "\(connectionErrors.count) connections ended within a minute for errors in what was sent or received"
         return AMQPError(
             .tooManyErrors,
             "\(text), which connecting again does not mend; the last one: \(error.message)",

@@ -4,8 +4,8 @@ public struct RestoreFailure: Sendable {
     public let entity: RecoverableEntity
     /// What the broker said, or why it could not be asked.
     public let error: AMQPError
-    /// How often it has failed since the connection came about, this time included; or, if the broker ended the
-    /// connection for an error meanwhile, on how many connections in a row: after the third, it is not tried again.
+    /// How often it has failed since the connection came about, this time included; or, if the connection ended for an
+    /// error meanwhile, on how many connections in a row: after the third, it is not tried again.
     public let attempts: Int
 }
 
@@ -67,9 +67,16 @@ extension AMQPError {
         }
     }
 
-    /// Whether the broker ended the whole connection because of what was sent, or because it failed over it (541).
+    /// Whether one side ended the whole connection because of what the other one sent, or the broker because it failed
+    /// over it (541).
+    ///
+    /// Noise on the line looks the same, but does not come again and again.
     var isConnectionError: Bool {
+        switch code {
         // §1.2: 320 alone, an operator or the broker going down, is no error.
-        code == .connectionClosed && replyCode != 320
+        case .connectionClosed: replyCode != 320
+        case .protocolViolation: true
+        default: false
+        }
     }
 }
