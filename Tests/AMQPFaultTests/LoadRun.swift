@@ -33,6 +33,8 @@ struct LoadRun: Sendable {
         options.connection.closeTimeout = .seconds(1)
         options.reconnect = ReconnectPolicy(base: .milliseconds(20), cap: .milliseconds(500))
         options.reconnect.retriesFirstConnect = true
+        // Noise on the line is one of the faults, and comes more often here than anywhere.
+        options.reconnect.maximumConnectionErrors = nil
         options.closeTimeout = .seconds(2)
         let producing = try await RecoveringConnection.connect(to: uris, options: options)
         let consuming = try await RecoveringConnection.connect(to: uris, options: options)
