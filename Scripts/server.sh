@@ -251,7 +251,7 @@ launch_rabbitmq() { # PORT
 }
 
 start() {
-    local port deadline chosen=
+    local port deadline patience=$((SECONDS + 20)) chosen=
     if running "$state/pid" >/dev/null; then
         url
         return
@@ -260,7 +260,7 @@ start() {
     echo "$$ $(start_time "$$")" >"$state/starter.pid"
     # A cluster knows its nodes by their ports.
     [[ -s $state/port || -s $state/cluster ]] || chosen=yes
-    for _ in 1 2 3; do
+    for ((attempt = 1; attempt <= 3 || SECONDS < patience; attempt++)); do
         port=$(port_for port)
         rm -f "$state/pid"
         "launch_$kind" "$port"
@@ -278,8 +278,14 @@ start() {
             fi
             sleep 0.05
         done
-        # Somebody else may have taken a port between our choosing and its binding; one that a test relies on must stay.
-        [[ $chosen ]] || break
+        # Somebody else may have taken a port between our choosing and its binding, or while the server was down; one that
+        # a test relies on must stay, so it is waited for.
+        if [[ ! $chosen ]]; then
+            grep -qs 'Address already in use\|eaddrinuse' "$state/log" || break
+            sleep 0.2
+            continue
+        fi
+        ((attempt < 3)) || break
         rm -f "$state"/{port,tls-port,epmd-port,dist-port}
         end KILL "$state/epmd.pid"
     done

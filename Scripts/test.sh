@@ -14,7 +14,7 @@ cd "$(dirname "$scripts")"
 "$scripts/install-packages.sh" test
 CELERIAC_PYTHON=$("$scripts/python-environment.sh")
 export CELERIAC_PYTHON
-export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=${TEST_WIDTH:-8}
+export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=${TEST_WIDTH:-12}
 
 "$swift" build --build-tests
 read -ra flags <<<"${SWIFT_TEST_FLAGS:-}"

@@ -273,7 +273,11 @@ enum RecoveryFeatures {
     static func cut(_ relay: FaultProxy, _ connection: RecoveringConnection) async throws {
         let lost = connection.live
         relay.apply(.cut(.finish))
-        try await eventually("the connection is back") { connection.live != nil && connection.live !== lost }
+        try await eventually("the connection is back") {
+            // Asked once: between two questions the lost one may end, and nothing is not the lost one either.
+            guard let live = connection.live else { return false }
+            return live !== lost
+        }
     }
 
     /// Waits for a state, passing over others.

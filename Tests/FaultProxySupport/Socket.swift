@@ -27,7 +27,7 @@ enum Socket {
             set(descriptor, SO_REUSEADDR, 1)
             // Small windows, so that a lane that stops reading is felt soon.
             set(descriptor, SO_RCVBUF, 128 << 10)
-            let port = UInt16.random(in: 16_000..<32_000)
+            let port = UInt16.random(in: 10_000..<15_000)
             if withAddress(port, { bind(descriptor, $0, $1) }) == 0 { return (descriptor, port) }
             close(descriptor)
         }
