@@ -27,17 +27,31 @@ starting=()
 set -m
 
 # shellcheck disable=SC2317 # the traps call it
+descendants() { # PID: what it has started, and what those have
+    local stat line parent
+    for stat in /proc/[0-9]*/stat; do
+        line=$(cat "$stat" 2>/dev/null) || continue
+        read -r _ parent _ <<<"${line##*) }"
+        ((parent == $1)) || continue
+        echo "${line%% *}"
+        descendants "${line%% *}"
+    done
+}
+
+# shellcheck disable=SC2317 # the traps call it
 clean_up() {
-    local status=$?
+    local status=$? family=()
     trap '' INT TERM HUP
     # Disowned, or the shell would report how each ended.
     disown -a
+    # `swift test` gives its tests a group of their own, and leaves them behind when it is ended.
+    [[ ! $command_pid ]] || mapfile -t family < <(descendants "$command_pid")
     if [[ $command_pid ]] && kill -s TERM -- "-$command_pid" 2>/dev/null; then
         for _ in {1..100}; do
             kill -s 0 -- "-$command_pid" 2>/dev/null || break
             sleep 0.1
         done
-        kill -s KILL -- "-$command_pid" 2>/dev/null || true
+        kill -s KILL -- "-$command_pid" "${family[@]}" 2>/dev/null || true
     fi
     "$server" clear "$directory" || true
     exit "$status"

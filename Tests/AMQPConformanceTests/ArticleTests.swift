@@ -45,4 +45,21 @@ import Testing
         #expect(Set(features.map(\.name)).count == features.count)
         for feature in features { #expect(!feature.shown.isEmpty && !feature.shown.contains("|")) }
     }
+
+    @Test("The failures known from elsewhere name tests that there are")
+    func knownFailures() throws {
+        let root = Self.path.deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let article = root.appending(path: "Sources/AMQP/AMQP.docc/KnownFailures.md")
+        let titles = try String(contentsOf: article, encoding: .utf8).split(separator: "\n")
+            .filter { $0.hasPrefix("| ") }.dropFirst(2)
+            .map { $0.split(separator: "|")[2].trimmingCharacters(in: .whitespaces) }
+        #expect(titles.count > 10)
+        let tests = try #require(FileManager.default.enumerator(atPath: root.appending(path: "Tests").path))
+        var sources = ""
+        for case let file as String in tests where file.hasSuffix(".swift") {
+            sources += try String(contentsOf: root.appending(path: "Tests/\(file)"), encoding: .utf8)
+        }
+        for title in titles { #expect(sources.contains("\"\(title)\""), "no test \(title)") }
+    }
 }

@@ -36,9 +36,11 @@ enum QueueFeatures {
         let state = try await lab.channel.declareQueue(name, durable: false, exclusive: true)
         #expect(state == AMQPQueue.State(name: name, messageCount: 0, consumerCount: 0))
         try await lab.publish("one", to: name)
-        _ = try await lab.openChannel().consume(name)
+        let consumer = try await lab.openChannel().consume(name)
         let asked = try await lab.channel.declareQueue(name, passive: true)
         #expect(asked.consumerCount == 1)
+        // Also keeps it: one that nobody refers to ends.
+        try await consumer.cancel()
         #expect(try await lab.exists(lab.unique("missing")) == false)
     }
 
