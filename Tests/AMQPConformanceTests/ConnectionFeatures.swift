@@ -92,6 +92,16 @@ enum ConnectionFeatures {
         let body = (0..<10_000).map { UInt8(truncatingIfNeeded: $0) }
         try await channel.publish(AMQPMessage(routingKey: queue, body: body))
         #expect(try await channel.get(queue, noAck: true)?.body == body)
+        // RabbitMQ's own, whoever asks for more, or does not care.
+        for (channels, octets) in [(0, 0), (UInt16.max, UInt32.max)] as [(UInt16, UInt32)] {
+            let connection = try await lab.connect {
+                $0.channelMax = channels
+                $0.frameMax = octets
+            }
+            #expect(await connection.channelMax == 2047)
+            #expect(await connection.decoder.maximumFrameSize == 131_072)
+            _ = try await connection.openChannel()
+        }
     }
 
     static func uri(_ lab: Lab) async throws {
