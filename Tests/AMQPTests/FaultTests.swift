@@ -340,7 +340,7 @@ import Testing
             peer.goodbye()
         }
         var options = AMQPConnection.Options()
-        options.callTimeout = .milliseconds(500)
+        options.callTimeout = .seconds(2)
         let connection = try await AMQPConnection.connect(to: broker.uri, options: options)
         let channel = try await connection.openChannel()
         let late = await #expect(throws: AMQPError.self) { _ = try await channel.consume("q", tag: "mine") }
@@ -366,7 +366,7 @@ import Testing
             peer.goodbye()
         }
         var options = AMQPConnection.Options()
-        options.callTimeout = .milliseconds(500)
+        options.callTimeout = .seconds(2)
         let connection = try await AMQPConnection.connect(to: broker.uri, options: options)
         let channel = try await connection.openChannel()
         _ = await #expect(throws: AMQPError.self) { _ = try await channel.consume("q", tag: "mine") }
@@ -385,7 +385,7 @@ import Testing
             peer.drain()
         }
         var options = AMQPConnection.Options()
-        options.callTimeout = .milliseconds(50)
+        options.callTimeout = .milliseconds(500)
         options.closeTimeout = .milliseconds(50)
         let connection = try await AMQPConnection.connect(to: broker.uri, options: options)
         let channel = try await connection.openChannel()

@@ -170,11 +170,15 @@ extension RecoveringConnectionTests {
             { peer in
                 peer.handshake()
                 var (consumes, probes) = (0, 0)
+                var late: UInt16 = 0
                 Self.serve(peer) { channel, method in
                     switch method {
                     case .basicConsume:
                         consumes += 1
-                        if consumes == 1 { return true }
+                        if consumes == 1 {
+                            late = channel
+                            return true
+                        }
                         peer.send(.basicConsumeOk(.init(consumerTag: "mine")), on: channel)
                         Self.deliver(1, to: "mine", on: channel, peer)
                         return true
@@ -182,8 +186,8 @@ extension RecoveringConnectionTests {
                     case .queueDeclare:
                         probes += 1
                         guard probes == 2 else { return false }
-                        peer.send(.basicConsumeOk(.init(consumerTag: "mine")), on: 1)
-                        peer.send(.basicCancelOk(.init(consumerTag: "mine")), on: 1)
+                        peer.send(.basicConsumeOk(.init(consumerTag: "mine")), on: late)
+                        peer.send(.basicCancelOk(.init(consumerTag: "mine")), on: late)
                         return false
                     default: return false
                     }
@@ -191,12 +195,14 @@ extension RecoveringConnectionTests {
             },
         ])
         var options = options()
-        options.connection.callTimeout = .milliseconds(400)
+        // Twice this is waited for in vain; what is answered is answered sooner on a busy machine, too.
+        options.connection.callTimeout = .seconds(1)
         let connection = try await RecoveringConnection.connect(to: [broker.uri], options: options)
         let consumer = try await connection.openChannel().consume("q", tag: "mine")
         isStarted.signal()
         #expect(try await consumer.next()?.routingKey == "q")
-        #expect(connection.restoreFailures.map(\.error.code) == [.timedOut, .timedOut])
+        #expect(connection.restoreFailures.count >= 2)
+        #expect(connection.restoreFailures.allSatisfy { $0.error.code == .timedOut })
         await connection.close()
     }
 
