@@ -173,6 +173,15 @@ enum StreamFeatures {
         try await lab.publish("unfiltered", to: stream)
         let consumer = try await lab.channel.consume(stream, arguments: arguments)
         #expect(try await consumer.texts(1) == ["unfiltered"])
+        let creditless = await failure {
+            _ = try await lab.channel.consume(
+                stream,
+                prefetch: 0,
+                arguments: ConsumerArguments(streamFilter: ["invoices"])
+            )
+        }
+        #expect(creditless?.code == .invalidArgument)
+        #expect(creditless?.message.contains("x-stream-filter") == true)
         let error = await failure {
             _ = try await lab.durableQueue(QueueArguments(type: .stream, streamFilterOctets: 8))
         }

@@ -153,13 +153,16 @@ extension AMQPFaultTests {
                 }
                 group.addTask {
                     while isPublishing.value || ledger.unconsumedCount > 0 {
+                        // Of a group whose publishing has failed.
+                        try Task.checkCancellation()
                         guard let delivery = try? await consumer.take(within: .seconds(1)) else { continue }
                         let isRepeated = delivery.message.headers["redelivered-by-producer"] != nil
                         ledger.delivered(delivery.text, isMarked: delivery.isRedelivered || isRepeated)
                         delivery.acknowledge()
                     }
                 }
-                try await group.waitForAll()
+                // Other than waiting for all, this cancels the others when one fails.
+                for try await _ in group {}
             }
             await consumer.stop()
             tell("driver: \(ledger.summary)")

@@ -1,3 +1,4 @@
+import Synchronization
 import Testing
 
 @testable import AMQP
@@ -147,4 +148,44 @@ import Testing
 
 extension AMQPConnection {
     fileprivate func arrivals(of channel: AMQPChannel) -> Int { channels[channel.number]?.acks.outstanding ?? 0 }
+}
+
+/// What an inbox keeps before its connection stops reading.
+@Suite("Limits of inboxes") struct InboxLimitTests {
+    private func deliveries(_ count: Int, octets: Int) -> [AMQPDelivery] {
+        (0..<count).map { number in
+            AMQPDelivery(
+                tag: DeliveryTag(number: UInt64(number + 1), instance: 1),
+                isRedelivered: false,
+                exchange: "",
+                routingKey: "q",
+                properties: BasicProperties(),
+                body: [UInt8](repeating: 1, count: octets)
+            )
+        }
+    }
+
+    private func append(_ count: Int, octets: Int, to inbox: ConsumerInbox) -> ConsumerInbox.Appended {
+        var arrived = deliveries(count, octets: octets)
+        return inbox.append(&arrived)
+    }
+
+    @Test("Few large deliveries fill it, and it goes on when half of their octets are gone")
+    func octets() {
+        let resumed = Mutex(0)
+        let inbox = ConsumerInbox(.init(deliveries: 1000, octets: 100)) { resumed.withLock { $0 += 1 } }
+        #expect(append(3, octets: 30, to: inbox) == .stored)
+        #expect(append(1, octets: 30, to: inbox) == .full)
+        #expect(inbox.takeAvailable(2).count == 2)
+        #expect(resumed.withLock { $0 } == 0)
+        #expect(inbox.takeAvailable(1).count == 1)
+        #expect(resumed.withLock { $0 } == 1)
+    }
+
+    @Test("What the prefetch allows may have any size; one more may not")
+    func unweighed() {
+        let inbox = ConsumerInbox(.init(deliveries: 1000, octets: 100, unweighed: 4)) {}
+        #expect(append(4, octets: 1000, to: inbox) == .stored)
+        #expect(append(1, octets: 0, to: inbox) == .full)
+    }
 }
