@@ -24,9 +24,11 @@ extension FaultTests.Processes {
     @Test("Of equal calls by twenty producers at once, one is sent and runs")
     func uniqueConcurrency() async throws {
         try await Fleet.withSharedServers { fleet in
+            // Locks are the server's, which other tests share.
+            let job = fleet.queue.rawValue
             let outcomes = try await concurrently(0..<20, width: 20) { _ async throws -> TaskID? in
                 do throws(CeleriacError) {
-                    return try await fleet.app.signature("fleet.once", "job", false, returning: String.self)
+                    return try await fleet.app.signature("fleet.once", job, false, returning: String.self)
                         .apply(CallOptions(unique: .refuse)).id
                 } catch {
                     guard error.code == .alreadyQueued else { throw error }
@@ -35,22 +37,23 @@ extension FaultTests.Processes {
             }
             #expect(outcomes.compactMap { $0 }.count == 1)
             _ = try await fleet.worker()
-            try await fleet.journal.contains("finished", ["job"])
-            #expect(fleet.journal.counts("finished") == ["job": 1])
+            try await fleet.journal.contains("finished", [job])
+            #expect(fleet.journal.counts("finished") == [job: 1])
         }
     }
 
     @Test("Of calls that join by twenty producers at once, one is sent, and it runs with arguments of the last")
     func joiningConcurrency() async throws {
         try await Fleet.withSharedServers { fleet in
-            let policy = UniquePolicy(key: .custom { _ in "k" }, onConflict: .replaceArguments)
+            let key = fleet.queue.rawValue
+            let policy = UniquePolicy(key: .custom { _ in key }, onConflict: .replaceArguments)
             let options = CallOptions(unique: policy)
             let handles = try await concurrently(1...20, width: 20) { value in
-                try await follow("k", value, 0, fleet.app).apply(options)
+                try await follow(key, value, 0, fleet.app).apply(options)
             }
             #expect(Set(handles.map(\.id)).count == 1)
             #expect(handles.filter { $0.disposition == .sent }.count == 1)
-            try await follow("k", 100, 0, fleet.app).apply(options)
+            try await follow(key, 100, 0, fleet.app).apply(options)
             _ = try await fleet.worker()
             #expect(try await handles[0].value(within: .seconds(20)) == 100)
             #expect(fleet.journal.lines("began").count == 1)

@@ -10,38 +10,41 @@ extension FaultTests.Processes {
     @Test("A unique call is refused to other processes until it has ended")
     func unique() async throws {
         try await Fleet.withSharedServers { fleet in
-            let first = try await once("job", fleet)
-            let error = await #expect(throws: CeleriacError.self) { try await once("job", fleet) }
+            // Locks are the server's, which other tests share.
+            let job = fleet.queue.rawValue
+            let first = try await once(job, fleet)
+            let error = await #expect(throws: CeleriacError.self) { try await once(job, fleet) }
             #expect(error?.code == .alreadyQueued)
             #expect(error?.conflict?.existing == first.id)
             #expect(try #require(error?.conflict?.remaining) > .seconds(3000))
 
-            let call = try await fleet.run(["call", "fleet.once", "job", "false"])
+            let call = try await fleet.run(["call", "fleet.once", job, "false"])
             #expect(call.end == .exit(1), "\(call.transcript)")
             #expect(call.errors.contains(first.id.rawValue), "\(call.transcript)")
 
-            let existing = try await once("job", fleet, .returnExisting)
+            let existing = try await once(job, fleet, .returnExisting)
             #expect(existing.isExisting)
             #expect(existing.id == first.id)
-            _ = try await once("another job", fleet)
+            _ = try await once("another of \(job)", fleet)
 
             _ = try await fleet.worker()
-            #expect(try await existing.value(within: .seconds(20)) == "job")
-            try await expectFree("job", fleet)
-            #expect(fleet.journal.counts("finished")["job"] == 2)
+            #expect(try await existing.value(within: .seconds(20)) == job)
+            try await expectFree(job, fleet)
+            #expect(fleet.journal.counts("finished")[job] == 2)
         }
     }
 
     @Test("A unique call that fails frees its lock")
     func uniqueFailure() async throws {
         try await Fleet.withSharedServers { fleet in
+            let job = fleet.queue.rawValue
             _ = try await fleet.worker()
-            let failing = try await fleet.app.signature("fleet.once", "job", true, returning: String.self)
+            let failing = try await fleet.app.signature("fleet.once", job, true, returning: String.self)
                 .apply(CallOptions(unique: .refuse))
             await #expect(throws: TaskFailure.self) { try await failing.value(within: .seconds(20)) }
             try await eventually("the lock is free") {
                 do throws(CeleriacError) {
-                    try await fleet.app.signature("fleet.once", "job", true, returning: String.self)
+                    try await fleet.app.signature("fleet.once", job, true, returning: String.self)
                         .apply(CallOptions(unique: .refuse))
                     return true
                 } catch {
