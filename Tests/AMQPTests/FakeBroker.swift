@@ -154,8 +154,15 @@ final class FakeBroker: Sendable {
         }
     }
 
+    /// Closed once nobody can call on it any more: its number may be another socket's at once.
+    private final class Listener: Sendable {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+
+        deinit { Glibc.close(descriptor) }
+    }
+
     let port: Int
-    private let listener: Int32
+    private let listener: Listener
 
     convenience init(_ script: @escaping @Sendable (Peer) -> Void) {
         self.init(inTurn: [script])
@@ -163,7 +170,7 @@ final class FakeBroker: Sendable {
 
     /// A server of one connection after the other, each with a script of its own.
     init(inTurn scripts: [@Sendable (Peer) -> Void]) {
-        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let listener = Listener()
         self.listener = listener
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -171,14 +178,14 @@ final class FakeBroker: Sendable {
         var size = socklen_t(MemoryLayout<sockaddr_in>.size)
         withUnsafeMutablePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                precondition(bind(listener, $0, size) == 0 && listen(listener, 4) == 0)
-                getsockname(listener, $0, &size)
+                precondition(bind(listener.descriptor, $0, size) == 0 && listen(listener.descriptor, 4) == 0)
+                getsockname(listener.descriptor, $0, &size)
             }
         }
         port = Int(UInt16(bigEndian: address.sin_port))
         DispatchQueue(label: "fake broker").async {
             for script in scripts {
-                let descriptor = accept(listener, nil, nil)
+                let descriptor = accept(listener.descriptor, nil, nil)
                 guard descriptor >= 0 else { return }
                 script(Peer(descriptor))
                 Glibc.close(descriptor)
@@ -187,8 +194,7 @@ final class FakeBroker: Sendable {
     }
 
     deinit {
-        shutdown(listener, Int32(SHUT_RDWR))
-        Glibc.close(listener)
+        shutdown(listener.descriptor, Int32(SHUT_RDWR))
     }
 
     var uri: AMQPURI {
