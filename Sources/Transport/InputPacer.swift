@@ -7,11 +7,11 @@ package struct InputPacer: Sendable {
     /// What a flow is measured over.
     static let window = Duration.milliseconds(1)
     /// The longest that input waits for more.
-    package static let patience = Duration.microseconds(200)
+    package static let patience = Duration.microseconds(400)
     /// Fewer pieces in the patience's time are no trouble.
-    private static let manyReads = 2.0
+    private static let manyReads = 4.0
     /// A flow with fewer octets in the patience's time is mostly questions and answers, which must not wait.
-    private static let smallestThreshold = 2048
+    private static let smallestThreshold = 4096
     private static let largestThreshold = 128 << 10
 
     /// Octets that must have come before the stream is readable; 1 when it is not busy.

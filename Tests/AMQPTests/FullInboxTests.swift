@@ -152,21 +152,9 @@ extension AMQPConnection {
 
 /// What an inbox keeps before its connection stops reading.
 @Suite("Limits of inboxes") struct InboxLimitTests {
-    private func deliveries(_ count: Int, octets: Int) -> [AMQPDelivery] {
-        (0..<count).map { number in
-            AMQPDelivery(
-                tag: DeliveryTag(number: UInt64(number + 1), instance: 1),
-                isRedelivered: false,
-                exchange: "",
-                routingKey: "q",
-                properties: BasicProperties(),
-                body: [UInt8](repeating: 1, count: octets)
-            )
-        }
-    }
-
     private func append(_ count: Int, octets: Int, to inbox: ConsumerInbox) -> ConsumerInbox.Appended {
-        var arrived = deliveries(count, octets: octets)
+        var arrived = DeliveryBuffer()
+        for number in 0..<count { arrived.append(.sample(UInt64(number + 1), octets: octets)) }
         return inbox.append(&arrived)
     }
 

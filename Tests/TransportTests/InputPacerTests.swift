@@ -17,6 +17,7 @@ import Testing
     @Test("Reads at once what comes now and then, and answers to one question at a time") func quiet() {
         for (octets, interval) in [
             (60_000, Duration.milliseconds(5)), (350, .microseconds(160)), (30, .microseconds(40)),
+            (1500, .microseconds(80)),
         ] {
             var pacer = InputPacer(now: start)
             flow(octets, every: interval, in: &pacer)
@@ -27,8 +28,8 @@ import Testing
     @Test("Lets half of what comes within its patience gather, when small pieces come without pause") func busy() {
         var pacer = InputPacer(now: start)
         flow(1755, every: .microseconds(20), in: &pacer)
-        // 10 pieces in 200 µs, measured over a millisecond.
-        #expect(abs(pacer.threshold - 5 * 1755) <= 1755)
+        // 20 pieces in 400 µs, measured over a millisecond.
+        #expect(abs(pacer.threshold - 10 * 1755) <= 1755)
     }
 
     @Test("Follows the flow once it changes by half or double, up to a bound") func follows() {

@@ -162,7 +162,7 @@ extension AMQPConnection {
         core.recoveries -= 1
         core.acks.forgetAll()
         for consumer in core.consumers.values where consumer.needsAcknowledgement {
-            consumer.arrived = []
+            consumer.arrived = DeliveryBuffer()
             consumer.inbox.dropAvailable()
         }
     }

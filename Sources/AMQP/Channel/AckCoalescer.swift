@@ -46,15 +46,24 @@ package struct AckCoalescer: Sendable {
 
     /// Notes a delivery; one that needs no acknowledgement takes its tag all the same.
     package mutating func delivered(_ tag: UInt64, needsAcknowledgement: Bool) throws(FrameError) {
+        try delivered(from: tag, count: 1, needsAcknowledgement: needsAcknowledgement)
+    }
+
+    /// Notes deliveries whose tags follow each other from one on.
+    package mutating func delivered(
+        from tag: UInt64,
+        count: Int,
+        needsAcknowledgement: Bool
+    ) throws(FrameError) {
         guard tag == firstTag + UInt64(slots.count) else {
             throw .unexpectedMethod("delivery tag \(tag) follows \(firstTag + UInt64(slots.count) - 1)")
         }
         guard needsAcknowledgement || !slots.isEmpty else {
-            firstTag += 1
+            firstTag += UInt64(count)
             return
         }
-        slots.append(needsAcknowledgement ? .outstanding : .settled)
-        if needsAcknowledgement { outstanding += 1 }
+        for _ in 0..<count { slots.append(needsAcknowledgement ? .outstanding : .settled) }
+        if needsAcknowledgement { outstanding += count }
         if slots.count > fewSlots { thinOut() }
     }
 
@@ -71,6 +80,11 @@ package struct AckCoalescer: Sendable {
             _ = slots.popFirst()
             firstTag += 1
         }
+    }
+
+    /// Notes settlements for the next flush; those of tags that are not outstanding are ignored.
+    package mutating func settle(_ settlements: [(tag: UInt64, settlement: Settlement)]) {
+        for (tag, settlement) in settlements { _ = settle(tag, as: settlement) }
     }
 
     /// Notes a settlement for the next flush; false, and nothing happens, if the tag is not outstanding.

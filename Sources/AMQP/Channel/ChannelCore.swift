@@ -18,7 +18,7 @@ final class ChannelCore {
         /// Who waits for its end to start another one of its name.
         var successors: [Waiter<Void>] = []
         /// What the octets just read have brought; handed over together.
-        var arrived: [AMQPDelivery] = []
+        var arrived = DeliveryBuffer()
 
         init(inbox: ConsumerInbox, needsAcknowledgement: Bool, takesDirectReplies: Bool) {
             self.inbox = inbox
@@ -37,7 +37,6 @@ final class ChannelCore {
         didSet { lastConsumer = nil }
     }
     private var lastConsumer: (tag: String, consumer: Consumer)?
-    var deliverDecoder = DeliverDecoder()
     var publishEncoder: PublishEncoder
     /// The look into the mailbox that follows deliveries by itself; see ``AMQPConnection/expectSettlements(_:)``.
     var settlementTimer: TimerID?

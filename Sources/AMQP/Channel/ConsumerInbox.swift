@@ -5,9 +5,7 @@ internal import Synchronization
 /// The loop appends, any thread takes. A task that finds a delivery waits for nobody and changes no thread.
 final class ConsumerInbox: Sendable {
     private struct State: Sendable {
-        private(set) var deliveries = RingBuffer<AMQPDelivery>()
-        /// Of their bodies.
-        private(set) var octets = 0
+        var deliveries = DeliveryBuffer()
         var waiters = RingBuffer<Waiter<AMQPDelivery?>>()
         var end: End?
         var isPausing = false
@@ -15,35 +13,14 @@ final class ConsumerInbox: Sendable {
         var isLeaving = false
         var onEnd: (@Sendable (AMQPError?) -> Void)?
 
-        mutating func append(_ delivery: AMQPDelivery) {
-            deliveries.append(delivery)
-            octets += delivery.body.count
-        }
-
-        mutating func prepend(_ delivery: AMQPDelivery) {
-            deliveries.prepend(delivery)
-            octets += delivery.body.count
-        }
-
-        mutating func popFirst() -> AMQPDelivery? {
-            guard let delivery = deliveries.popFirst() else { return nil }
-            octets -= delivery.body.count
-            return delivery
-        }
-
-        mutating func dropAll() {
-            _ = deliveries.removeAll()
-            octets = 0
-        }
-
         func has(_ limits: Limits) -> Bool {
-            let count = deliveries.count
+            let (count, octets) = (deliveries.count, deliveries.octets)
             return count >= limits.deliveries || (octets >= limits.octets && count > limits.unweighed)
         }
 
         /// Whether there is half of it at most, so that reading goes on.
         func isFar(from limits: Limits) -> Bool {
-            let count = deliveries.count
+            let (count, octets) = (deliveries.count, deliveries.octets)
             return count <= limits.deliveries / 2 && (octets <= limits.octets / 2 || count <= limits.unweighed)
         }
     }
@@ -92,29 +69,26 @@ final class ConsumerInbox: Sendable {
     /// Takes over what has arrived in one go: one lock, and one wake for each task that waits.
     ///
     /// Refused deliveries are left with the caller.
-    func append(_ arrived: inout [AMQPDelivery]) -> Appended {
+    func append(_ arrived: inout DeliveryBuffer) -> Appended {
         var served: [(waiter: Waiter<AMQPDelivery?>, delivery: AMQPDelivery)] = []
-        var refused: [AMQPDelivery] = []
         let result: Appended = state.withLock { state in
             guard state.end == nil else { return .refused }
-            var rest = arrived[...]
-            while !rest.isEmpty, let waiter = state.waiters.popFirst() {
-                served.append((waiter, rest.removeFirst()))
+            while !state.waiters.isEmpty, let delivery = arrived.popFirst() {
+                if let waiter = state.waiters.popFirst() { served.append((waiter, delivery)) }
             }
-            if state.isLeaving {
-                let room = state.has(limits) ? 0 : limits.deliveries - state.deliveries.count
-                refused = Array(rest.dropFirst(room))
-                rest = rest.prefix(room)
+            guard !state.isLeaving else {
+                var room = state.has(limits) ? 0 : limits.deliveries - state.deliveries.count
+                while room > 0, let delivery = arrived.popFirst() {
+                    state.deliveries.append(delivery)
+                    room -= 1
+                }
+                return arrived.isEmpty ? .stored : .refused
             }
-            for delivery in rest { state.append(delivery) }
-            guard refused.isEmpty else { return .refused }
-            guard !state.isPausing, !state.isLeaving, state.has(limits) else { return .stored }
+            state.deliveries.takeAll(from: &arrived)
+            guard !state.isPausing, state.has(limits) else { return .stored }
             state.isPausing = true
             return .full
         }
-        guard result != .refused || !refused.isEmpty else { return result }
-        arrived.removeAll(keepingCapacity: true)
-        arrived.append(contentsOf: refused)
         // From the last one, so that what comes back stands in front in its order.
         for (waiter, delivery) in served.reversed() where !waiter.finish(.success(delivery)) { putBack(delivery) }
         return result
@@ -125,7 +99,7 @@ final class ConsumerInbox: Sendable {
         while true {
             let next: Waiter<AMQPDelivery?>? = state.withLock { state in
                 if let waiter = state.waiters.popFirst() { return waiter }
-                state.prepend(delivery)
+                state.deliveries.prepend(delivery)
                 return nil
             }
             guard let next else { return }
@@ -155,7 +129,7 @@ final class ConsumerInbox: Sendable {
 
     private func end(_ end: End, discarding: Bool) {
         let (waiters, wasPausing, onEnd) = state.withLock { state in
-            if discarding { state.dropAll() }
+            if discarding { state.deliveries = DeliveryBuffer() }
             if discarding || state.end == nil { state.end = end }
             defer { (state.isPausing, state.onEnd) = (false, nil) }
             return (state.waiters.removeAll(), state.isPausing, state.onEnd)
@@ -188,7 +162,7 @@ final class ConsumerInbox: Sendable {
         var mustResume = false
         var waiter: Waiter<AMQPDelivery?>?
         let ready: Result<AMQPDelivery?, AMQPError>? = state.withLock { state in
-            if let delivery = state.popFirst() {
+            if let delivery = state.deliveries.popFirst() {
                 mustResume = wantsResume(&state)
                 return .success(delivery)
             }
@@ -215,7 +189,7 @@ final class ConsumerInbox: Sendable {
         var mustResume = false
         let taken = state.withLock { state in
             var taken: [AMQPDelivery] = []
-            while taken.count < maximum, let delivery = state.popFirst() { taken.append(delivery) }
+            while taken.count < maximum, let delivery = state.deliveries.popFirst() { taken.append(delivery) }
             mustResume = wantsResume(&state)
             return taken
         }
@@ -226,7 +200,7 @@ final class ConsumerInbox: Sendable {
     /// Drops what is there: the broker has taken it back.
     func dropAvailable() {
         let mustResume = state.withLock { state in
-            state.dropAll()
+            state.deliveries = DeliveryBuffer()
             return wantsResume(&state)
         }
         if mustResume { resume() }

@@ -173,7 +173,7 @@ extension AMQPConnection {
         let left = core.mailbox.close(error)
         let ofConsumers = error.code == .bodyTooLarge ? error.endingOthers(on: core.number) : error
         for consumer in core.consumers.values {
-            consumer.arrived = []
+            consumer.arrived = DeliveryBuffer()
             consumer.inbox.discard(error.code == .closed ? nil : ofConsumers)
             for successor in consumer.successors { successor.finish(.failure(error.endingOthers(on: core.number))) }
         }

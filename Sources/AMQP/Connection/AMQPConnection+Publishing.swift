@@ -4,7 +4,7 @@ extension AMQPConnection {
     /// Takes what callers have left for a channel: settlements first, so that closing after it sends them.
     func drain(_ core: ChannelCore) {
         core.mailbox.take(into: &core.taken)
-        for (tag, settlement) in core.taken.settlements { _ = core.acks.settle(tag, as: settlement) }
+        core.acks.settle(core.taken.settlements)
         if !core.taken.settlements.isEmpty { flushAcknowledgements(core) }
         guard !core.taken.publishes.isEmpty || core.taken.cancelled > 0 else { return }
         for submission in core.taken.publishes {

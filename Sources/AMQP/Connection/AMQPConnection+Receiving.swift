@@ -30,8 +30,10 @@ extension AMQPConnection: ByteStreamHandler {
                 throw .foreignProtocol(name)
             }
             while let frame = try decoder.next(in: UnsafeRawBufferPointer(rebasing: bytes[offset...])) {
-                offset += frame.payload.count + FrameDecoder.overhead
-                try handle(frame)
+                if try !takeDeliveries(from: bytes, at: &offset, channel: frame.channel) {
+                    offset += frame.payload.count + FrameDecoder.overhead
+                    try handle(frame)
+                }
                 if hasEnded { return bytes.count }
             }
             handOverArrived()
@@ -62,11 +64,7 @@ extension AMQPConnection: ByteStreamHandler {
         do throws(FrameError) {
             switch frame.type {
             case .method:
-                if core.machine.isOpen, let deliver = try core.deliverDecoder.decode(frame.payload) {
-                    try core.assembler.begin(.deliver(deliver))
-                } else {
-                    try handle(try Method(decoding: frame.payload), on: core)
-                }
+                try handle(try Method(decoding: frame.payload), on: core)
             case .header:
                 guard core.machine.isOpen else { return }
                 if let content = try core.assembler.header(frame.payload) { try deliver(content, on: core) }
@@ -76,17 +74,77 @@ extension AMQPConnection: ByteStreamHandler {
             case .heartbeat: throw .malformedHeartbeat
             }
         } catch .bodyTooLarge(let octets, let limit) {
-            // One message must not end all other channels.
-            let error = AMQPError(.bodyTooLarge, "\(FrameError.bodyTooLarge(octets: octets, limit: limit))")
-            if let tag = core.assembler.consumerTag { finishConsumer(tag, error, on: core) }
-            beginClosing(core, nil, because: error, replyCode: 311, replyText: "body too large for this client")
+            refuseBody(octets, limit, on: core)
         }
+    }
+
+    /// One message must not end all other channels.
+    private func refuseBody(_ octets: UInt64, _ limit: Int, on core: ChannelCore) {
+        let error = AMQPError(.bodyTooLarge, "\(FrameError.bodyTooLarge(octets: octets, limit: limit))")
+        if let tag = core.assembler.consumerTag { finishConsumer(tag, error, on: core) }
+        beginClosing(core, nil, because: error, replyCode: 311, replyText: "body too large for this client")
+    }
+
+    /// Takes the deliveries at the front, if there are any; their consumer is told once all that was read is handled.
+    ///
+    /// - Returns: Whether it has taken anything.
+    private func takeDeliveries(
+        from bytes: UnsafeRawBufferPointer,
+        at offset: inout Int,
+        channel: UInt16
+    ) throws(FrameError) -> Bool {
+        guard machine.isOpen, let core = channels[channel], core.machine.isOpen, !core.consumers.isEmpty
+        else { return false }
+        let start = offset
+        var failure: FrameError?
+        do throws(FrameError) {
+            try core.assembler.takeDeliveries(
+                from: bytes,
+                at: &offset,
+                by: decoder,
+                channel: channel,
+                instance: core.instance,
+                into: &run
+            )
+        } catch {
+            failure = error
+        }
+        try deliverRun(on: core)
+        switch failure {
+        case .none: return offset > start
+        case .bodyTooLarge(let octets, let limit): refuseBody(octets, limit, on: core)
+        case .some(let error): throw error
+        }
+        return true
+    }
+
+    private func deliverRun(on core: ChannelCore) throws(FrameError) {
+        guard let tag = run.consumerTag else { return }
+        run.consumerTag = nil
+        guard let consumer = core.consumer(tag) else { throw .unknownConsumer(tag) }
+        if consumer.takesDirectReplies {
+            // RabbitMQ numbers them like the delivery that comes next, so they have no number to settle.
+            run.removeNumbers()
+        } else {
+            try core.acks.delivered(
+                from: run.firstTag,
+                count: run.deliveries.count,
+                needsAcknowledgement: consumer.needsAcknowledgement
+            )
+        }
+        guard !consumer.isAbandoned else {
+            while let delivery = run.deliveries.popFirst() { giveBack(delivery.tag.number, on: core) }
+            return
+        }
+        if consumer.arrived.isEmpty { consumersWithArrivals.append((core, consumer)) }
+        consumer.arrived.takeAll(from: &run.deliveries)
     }
 
     private func handle(_ method: Method, on core: ChannelCore) throws(FrameError) {
         guard core.machine.isOpen else { return perform(core.machine.received(method), on: core) }
         guard core.assembler.isIdle else { throw .unexpectedFrame("\(method.name) in the middle of a message") }
         switch method {
+        case .basicDeliver(let method): try core.assembler.begin(.deliver(method))
         case .basicReturn(let method): try core.assembler.begin(.return(method))
         case .basicGetOk(let method): try core.assembler.begin(.getOk(method))
         case .basicAck(let ack): try confirmed(ack.deliveryTag, multiple: ack.multiple, isNack: false, on: core)
@@ -97,26 +155,8 @@ extension AMQPConnection: ByteStreamHandler {
 
     private func deliver(_ content: ContentAssembler.Content, on core: ChannelCore) throws(FrameError) {
         switch content.carrier {
-        case .deliver(let method):
-            guard let consumer = core.consumer(method.consumerTag) else {
-                throw .unexpectedMethod("a delivery for consumer \"\(method.consumerTag)\", which is not known")
-            }
-            // RabbitMQ numbers direct replies like the delivery that comes next, so they have no number to settle.
-            let tag = consumer.takesDirectReplies ? 0 : method.deliveryTag
-            if !consumer.takesDirectReplies {
-                try core.acks.delivered(tag, needsAcknowledgement: consumer.needsAcknowledgement)
-            }
-            let delivery = AMQPDelivery(
-                tag: DeliveryTag(number: tag, instance: core.instance),
-                isRedelivered: method.isRedelivered,
-                exchange: method.exchange,
-                routingKey: method.routingKey,
-                properties: content.properties,
-                body: content.body
-            )
-            guard !consumer.isAbandoned else { return giveBack(tag, on: core) }
-            if consumer.arrived.isEmpty { consumersWithArrivals.append((core, consumer)) }
-            consumer.arrived.append(delivery)
+        // Those of consumers that are there never come this way.
+        case .deliver(let method): throw .unknownConsumer(method.consumerTag)
         case .return(let method):
             try returned(method, content, on: core)
         case .getOk(let method):
@@ -150,9 +190,7 @@ extension AMQPConnection: ByteStreamHandler {
         case .stored: break
         case .full: pauseReading()
         case .refused:
-            let refused = consumer.arrived
-            consumer.arrived = []
-            for delivery in refused { giveBack(delivery.tag.number, on: core) }
+            while let delivery = consumer.arrived.popFirst() { giveBack(delivery.tag.number, on: core) }
         }
     }
 
@@ -231,5 +269,11 @@ extension AMQPConnection: ByteStreamHandler {
     func resumeReading() {
         pausedInboxes -= 1
         if pausedInboxes == 0, !hasEnded { stream.setReading(true) }
+    }
+}
+
+extension FrameError {
+    fileprivate static func unknownConsumer(_ tag: String) -> FrameError {
+        .unexpectedMethod("a delivery for consumer \"\(tag)\", which is not known")
     }
 }

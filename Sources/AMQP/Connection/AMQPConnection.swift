@@ -46,6 +46,8 @@ public actor AMQPConnection {
     var heartbeatTimer: TimerID?
     var hasSent = false
     var pausedInboxes = 0
+    /// Storage that is used again and again.
+    var run = DeliveryRun()
     var consumersWithArrivals: [(ChannelCore, ChannelCore.Consumer)] = []
     /// How many channels are in the middle of a body.
     var unsentBodies = 0
