@@ -74,6 +74,44 @@ struct PublishingTests {
         }
     }
 
+    @Test("Of a batch, what can be sent arrives in order, whatever stands between it", arguments: [3, 50, 1000])
+    func mixedBatch(_ window: Int) async throws {
+        try await TestBroker.withConnection {
+            $0.publishWindow = window
+            $0.maximumPublishSize = 1 << 20
+        } _: { connection in
+            let channel = try await connection.openChannel()
+            let queue = try await channel.declareQueue(durable: false, exclusive: true).name
+            var unencodable = BasicProperties()
+            unencodable.messageID = String(repeating: "x", count: 256)
+            var messages: [AMQPMessage] = []
+            var expected: [AMQPError.Code?] = []
+            for number in 0..<400 {
+                var message = AMQPMessage(routingKey: queue, body: [UInt8(number & 255)])
+                switch number % 50 {
+                case 7: message.properties = unencodable
+                case 13: message.body += [UInt8](repeating: 1, count: 5_000)
+                case 19: message.body += [UInt8](repeating: 1, count: 300_000)
+                case 23: message.body += [UInt8](repeating: 1, count: 1 << 20)
+                case 29, 30: message.routingKey = "nowhere"
+                case 41: message.body = []
+                default: break
+                }
+                messages.append(message)
+                expected.append([7: .invalidArgument, 23: .bodyTooLarge, 29: .returned, 30: .returned][number % 50])
+            }
+            let results = await channel.publish(messages)
+            let codes = results.map { result -> AMQPError.Code? in
+                if case .failure(let error) = result { error.code } else { nil }
+            }
+            #expect(codes == expected)
+            let consumer = try await channel.consume(queue, noAck: true)
+            for (message, code) in zip(messages, expected) where code == nil {
+                #expect(try await consumer.next()?.body == message.body)
+            }
+        }
+    }
+
     @Test("A mandatory message that no queue takes comes back with the reason")
     func returned() async throws {
         try await TestBroker.withQueue { channel, queue in

@@ -41,12 +41,13 @@ private struct BrokerModel {
         for _ in 0..<400 {
             switch Int.random(in: 0..<6, using: &generator) {
             case 0...2:
-                lastTag += 1
+                let (first, count) = (lastTag + 1, Int.random(in: 1...3, using: &generator))
+                lastTag += UInt64(count)
                 let needsAcknowledgement = Int.random(in: 0..<8, using: &generator) > 0
-                try coalescer.delivered(lastTag, needsAcknowledgement: needsAcknowledgement)
+                try coalescer.delivered(from: first, count: count, needsAcknowledgement: needsAcknowledgement)
                 if needsAcknowledgement {
-                    broker.outstanding.insert(lastTag)
-                    unsettled.append(lastTag)
+                    broker.outstanding.formUnion(first...lastTag)
+                    unsettled += first...lastTag
                 }
             case 3, 4:
                 guard !unsettled.isEmpty else { continue }

@@ -14,10 +14,14 @@ import Testing
         var outcomes: [Int: Tracker.Outcome] = [:]
         for _ in 0..<300 {
             if model.isEmpty || Int.random(in: 0..<3, using: &generator) > 0 {
-                published += 1
-                let number = tracker.published(published)
-                #expect(number == UInt64(published))
-                model[number] = published
+                let first = published + 1
+                published += Int.random(in: 1...3, using: &generator)
+                if first == published {
+                    #expect(tracker.published(first) == UInt64(first))
+                } else {
+                    tracker.published(contentsOf: first...published)
+                }
+                for id in first...published { model[UInt64(id)] = id }
             } else if let number = model.keys.sorted().randomElement(using: &generator) {
                 let multiple = Bool.random(using: &generator)
                 let isNack = Bool.random(using: &generator)

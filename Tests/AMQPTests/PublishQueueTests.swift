@@ -27,6 +27,44 @@ import Testing
         #expect(queue.isEmpty)
     }
 
+    @Test("Messages of a batch are offered together while they are small, and stay until they are dropped")
+    func runs() {
+        var queue = PublishQueue()
+        let sizes = [1, 1, 1, 9, 9, 1, 1]
+        let messages = sizes.map { AMQPMessage(routingKey: "a", body: Array(repeating: 0, count: $0)) }
+        queue.append(.batch(PublishBatch(messages, deadline: now)))
+        queue.append(call("b"))
+        func run(_ count: Int = 9) -> Range<Int>? { queue.run(atMost: count, octets: 8)?.indices }
+        #expect(run() == 0..<3)
+        #expect(run(2) == 0..<2)
+        #expect(run(1) == nil)
+        queue.dropRun(2)
+        #expect(run() == nil)
+        for _ in 0..<3 { _ = queue.popFirst() }
+        #expect(run() == 5..<7)
+        queue.dropRun(2)
+        #expect(run() == nil)
+        #expect(queue.popFirst()?.message.routingKey == "b")
+        #expect(queue.isEmpty)
+    }
+
+    @Test("What is confirmed together counts once, and leaves what failed before as it is")
+    func confirmedTogether() {
+        let batch = PublishBatch(Array(repeating: AMQPMessage(routingKey: "a", body: []), count: 4), deadline: now)
+        #expect(batch.isOpen(0..<4))
+        batch.finish(1, .failure(AMQPError(.nacked, "no")))
+        #expect(!batch.isOpen(0..<2) && batch.isOpen(2..<4))
+        batch.confirm(0...2)
+        batch.confirm(0...2)
+        #expect(!batch.waiter.isFinished)
+        batch.confirm(3...3)
+        #expect(batch.waiter.isFinished && !batch.isOpen(0..<0))
+        let failed = batch.results(otherwise: AMQPError(.timedOut, "late")).map { result in
+            if case .failure = result { true } else { false }
+        }
+        #expect(failed == [false, true, false, false])
+    }
+
     @Test("What has expired is taken out, the rest of a batch under way without what has left")
     func expiry() {
         for leaving in [.zero, .seconds(9)] as [Duration] {

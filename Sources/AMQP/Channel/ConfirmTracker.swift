@@ -58,6 +58,13 @@ package struct ConfirmTracker<ID> {
         return firstNumber + UInt64(slots.count - 1)
     }
 
+    /// Takes numbers for publishes that follow each other.
+    package mutating func published(contentsOf ids: some Collection<ID>) {
+        for id in ids { slots.append(Slot(id: id)) }
+        outstanding += ids.count
+        if slots.count > fewSlots { thinOut() }
+    }
+
     /// Sets those few aside that keep many settled slots behind them from being freed.
     private mutating func thinOut() {
         let due = outstanding + givenUp - stragglers.count

@@ -89,6 +89,35 @@ final class PublishBatch: Sendable {
         waiter.isFinished || state.withLock { $0.isFinished[index] }
     }
 
+    /// Whether nothing is known yet of any of some.
+    func isOpen(_ indices: Range<Int>) -> Bool {
+        !waiter.isFinished && state.withLock { state in indices.allSatisfy { !state.isFinished[$0] } }
+    }
+
+    /// Small messages from an index on, to be written together.
+    ///
+    /// - Parameters:
+    ///   - count: The most messages.
+    ///   - octets: The most octets of a body.
+    func run(from index: Int, atMost count: Int, octets: Int) -> Range<Int> {
+        let limit = min(messages.count, index + count)
+        var end = index
+        while end < limit, messages[end].body.count <= octets { end += 1 }
+        return index..<end
+    }
+
+    /// Notes that some have been confirmed.
+    func confirm(_ indices: ClosedRange<Int>) {
+        let isLast = state.withLock { state in
+            for index in indices where !state.isFinished[index] {
+                state.isFinished[index] = true
+                state.missing -= 1
+            }
+            return state.missing == 0
+        }
+        if isLast { waiter.finish(.success(())) }
+    }
+
     func finish(_ index: Int, _ result: Result<Void, AMQPError>) {
         let isLast = state.withLock { state in
             guard !state.isFinished[index] else { return false }

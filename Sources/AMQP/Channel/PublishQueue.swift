@@ -55,14 +55,29 @@ struct PublishQueue: Sendable {
             _ = submissions.popFirst()
             return .one(call)
         case .batch(let batch):
-            defer {
-                nextIndex += 1
-                if nextIndex == batch.messages.count {
-                    _ = submissions.popFirst()
-                    nextIndex = 0
-                }
-            }
+            defer { dropRun(1) }
             return .part(of: batch, index: nextIndex)
+        }
+    }
+
+    /// The next messages, if several are small and of one batch; they stay until they are dropped.
+    ///
+    /// - Parameters:
+    ///   - count: The most messages.
+    ///   - octets: The most octets of a body.
+    func run(atMost count: Int, octets: Int) -> (batch: PublishBatch, indices: Range<Int>)? {
+        guard case .batch(let batch) = submissions.first else { return nil }
+        let indices = batch.run(from: nextIndex, atMost: count, octets: octets)
+        return indices.count > 1 ? (batch, indices) : nil
+    }
+
+    /// Drops so many messages of the batch that is first.
+    mutating func dropRun(_ count: Int) {
+        guard case .batch(let batch) = submissions.first else { return }
+        nextIndex += count
+        if nextIndex == batch.messages.count {
+            _ = submissions.popFirst()
+            nextIndex = 0
         }
     }
 

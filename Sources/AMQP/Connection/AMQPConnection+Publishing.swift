@@ -68,8 +68,9 @@ extension AMQPConnection {
             sendBodyFrame(core)
             return true
         }
-        guard core.isFlowActive, blockedReason == nil, hasRoom(core), let operation = core.waiting.popFirst()
-        else { return false }
+        guard core.isFlowActive, blockedReason == nil, hasRoom(core) else { return false }
+        guard !publishRun(on: core) else { return true }
+        guard let operation = core.waiting.popFirst() else { return false }
         // A caller whose task was cancelled, or whose deadline passed, wants nothing sent.
         if !operation.isFinished { publish(operation, on: core) }
         return true
@@ -112,6 +113,73 @@ extension AMQPConnection {
         }
     }
 
+    /// The most messages that are written together; with the largest of them, others have their turn soon.
+    private static let longestRun = 64
+    /// Bodies of more octets are not copied.
+    private static let smallBody = 4096
+
+    /// Publishes the next messages together, if they are small and of one batch, which costs less than one by one.
+    ///
+    /// - Returns: False if the next is to be published by itself.
+    private func publishRun(on core: ChannelCore) -> Bool {
+        guard let outstanding = core.confirms?.outstanding,
+            let (batch, run) = core.waiting.run(
+                atMost: min(Self.longestRun, options.publishWindow - outstanding),
+                octets: largestCopiedBody
+            ), batch.isOpen(run)
+        else { return false }
+        hasSent = true
+        var written = run.lowerBound
+        var failure: FrameError?
+        stream.write { output in
+            do throws(FrameError) {
+                for index in run {
+                    try encodeWhole(batch.messages[index], on: core, into: &output)
+                    written = index + 1
+                }
+            } catch {
+                failure = error
+            }
+        }
+        core.confirms?.published(contentsOf: (run.lowerBound..<written).lazy.map { .part(of: batch, index: $0) })
+        core.waiting.dropRun(written - run.lowerBound + (failure == nil ? 0 : 1))
+        if let failure { refuse(.part(of: batch, index: written), because: failure) }
+        return true
+    }
+
+    private func refuse(_ operation: PublishOperation, because error: FrameError) {
+        let text = "cannot publish to exchange \"\(operation.message.exchange)\": \(error)"
+        operation.finish(.failure(AMQPError(.invalidArgument, text, underlying: error)))
+    }
+
+    private var largestCopiedBody: Int { min(Self.smallBody, decoder.maximumFrameSize - FrameDecoder.overhead) }
+
+    /// Appends a message with a small body, or nothing.
+    private func encodeWhole(
+        _ message: AMQPMessage,
+        on core: ChannelCore,
+        into output: inout [UInt8]
+    ) throws(FrameError) {
+        try encodeMethodAndHeader(message, on: core, into: &output)
+        if !message.body.isEmpty { FrameEncoder.body(message.body, channel: core.number, into: &output) }
+    }
+
+    /// Appends what precedes a body, or nothing.
+    private func encodeMethodAndHeader(
+        _ message: AMQPMessage,
+        on core: ChannelCore,
+        into output: inout [UInt8]
+    ) throws(FrameError) {
+        let start = output.count
+        do throws(FrameError) {
+            try core.publishEncoder.encode(message, maximumFrameSize: decoder.maximumFrameSize, into: &output)
+        } catch {
+            // Half a message must not stay in the output.
+            output.removeSubrange(start...)
+            throw error
+        }
+    }
+
     private func publish(_ operation: PublishOperation, on core: ChannelCore) {
         if core.confirms == nil, !operation.endsWhenSent {
             guard !core.isTransactional else {
@@ -124,8 +192,7 @@ extension AMQPConnection {
         do throws(FrameError) {
             try write(operation, on: core)
         } catch {
-            let text = "cannot publish to exchange \"\(operation.message.exchange)\": \(error)"
-            return operation.finish(.failure(AMQPError(.invalidArgument, text, underlying: error)))
+            return refuse(operation, because: error)
         }
         if core.confirms?.published(operation) == nil { core.hasPublishedUntracked = true }
         if operation.endsWhenSent, core.unsent == nil { operation.finish(.success(())) }
@@ -135,29 +202,21 @@ extension AMQPConnection {
         hasSent = true
         let (message, channel) = (operation.message, core.number)
         let body = message.body
-        let limit = decoder.maximumFrameSize
-        let slice = limit - FrameDecoder.overhead
-        let fitsOneWrite = body.count <= min(4096, slice)
+        let isCopied = body.count <= largestCopiedBody
+        let fitsOneFrame = body.count <= decoder.maximumFrameSize - FrameDecoder.overhead
         var failure: FrameError?
         stream.write { output in
-            let start = output.count
             do throws(FrameError) {
-                try core.publishEncoder.encode(message, maximumFrameSize: limit, into: &output)
-                guard !body.isEmpty else { return }
-                if fitsOneWrite {
-                    FrameEncoder.body(body, channel: channel, into: &output)
-                } else if body.count <= slice {
-                    FrameEncoder.bodyStart(octets: body.count, channel: channel, into: &output)
-                }
+                guard !isCopied else { return try encodeWhole(message, on: core, into: &output) }
+                try encodeMethodAndHeader(message, on: core, into: &output)
+                if fitsOneFrame { FrameEncoder.bodyStart(octets: body.count, channel: channel, into: &output) }
             } catch {
-                // Half a message must not stay in the output.
-                output.removeSubrange(start...)
                 failure = error
             }
         }
         if let failure { throw failure }
-        guard !fitsOneWrite else { return }
-        if body.count <= slice {
+        guard !isCopied else { return }
+        if fitsOneFrame {
             stream.write(body)
             stream.write { $0.append(FrameDecoder.endOctet) }
         } else {
@@ -169,15 +228,33 @@ extension AMQPConnection {
         core.settled.removeAll(keepingCapacity: true)
         guard core.confirms != nil else { throw .unknownConfirmation(tag) }
         try core.confirms?.confirmed(upTo: tag, multiple: multiple, isNack: isNack, into: &core.settled)
-        for settled in core.settled {
-            switch settled.outcome {
-            case .confirmed: settled.id.finish(.success(()))
-            case .nacked: settled.id.finish(.failure(AMQPError(.nacked, "the broker refused the message (nack)")))
+        finish(core.settled)
+        pump(core)
+    }
+
+    /// Tells callers what became of their messages.
+    private func finish(_ settled: [ConfirmTracker<PublishOperation>.Settled]) {
+        var next = 0
+        while next < settled.count {
+            let (operation, outcome) = (settled[next].id, settled[next].outcome)
+            next += 1
+            switch outcome {
+            case .confirmed:
+                guard case .part(let batch, let first) = operation else {
+                    operation.finish(.success(()))
+                    continue
+                }
+                // Of a batch, all that stand together are told at once.
+                var last = first
+                while next < settled.count, settled[next].isConfirmed(last + 1, of: batch) {
+                    (last, next) = (last + 1, next + 1)
+                }
+                batch.confirm(first...last)
+            case .nacked: operation.finish(.failure(AMQPError(.nacked, "the broker refused the message (nack)")))
             case .returned(let code, let text):
-                settled.id.finish(.failure(AMQPError(returned: settled.id.message, code, text)))
+                operation.finish(.failure(AMQPError(returned: operation.message, code, text)))
             }
         }
-        pump(core)
     }
 
     // MARK: Deadlines
@@ -236,5 +313,12 @@ extension AMQPConnection {
         } else {
             AMQPError(.timedOut, "\(stream.peer) took no further messages in time; this one was not sent")
         }
+    }
+}
+
+extension ConfirmTracker<PublishOperation>.Settled {
+    fileprivate func isConfirmed(_ index: Int, of batch: PublishBatch) -> Bool {
+        guard case .part(let other, let position) = id, case .confirmed = outcome else { return false }
+        return other === batch && position == index
     }
 }
