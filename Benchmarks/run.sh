@@ -110,7 +110,7 @@ calm() {
 }
 
 amqp_section() {
-    local round name arguments place turns bare
+    local round name arguments turn turns bare
     for ((round = 1; round <= BENCH_AMQP_ROUNDS; round++)); do
         for case in "${amqp_cases[@]}"; do
             read -r name arguments <<<"$case"
@@ -120,10 +120,11 @@ amqp_section() {
             bare=("$BENCH_BARE" "${arguments[0]/#publish-*/publish}" "${arguments[@]:1}")
             turns=(bare amqp control)
             [[ $name != *-publish* ]] || turns+=(library)
-            # Whoever comes first or last in one round does not in the next.
-            for place in "${!turns[@]}"; do
+            # By lot: what one leaves in the broker must not always meet the same next.
+            mapfile -t turns < <(shuf -e "${turns[@]}")
+            for turn in "${turns[@]}"; do
                 calm
-                case ${turns[(place + round) % ${#turns[@]}]} in
+                case $turn in
                     amqp) measure "$BENCH_AMQP" "${arguments[@]}" --name "$name" ;;
                     bare) measure "${bare[@]}" --name "$name" ;;
                     control) measure "${bare[@]}" --name "$name-control" ;;

@@ -11,8 +11,10 @@ package struct InputPacer: Sendable {
     /// Fewer pieces in the patience's time are no trouble.
     private static let manyReads = 4.0
     /// A flow with fewer octets in the patience's time is mostly questions and answers, which must not wait.
-    private static let smallestThreshold = 4096
-    private static let largestThreshold = 128 << 10
+    private static let smallestThreshold = 6 << 10
+    private static let largestThreshold = 384 << 10
+    /// Of what is to come in the patience's time: a flow of that speed is read before its end.
+    private static let portion = 0.8
 
     /// Octets that must have come before the stream is readable; 1 when it is not busy.
     package private(set) var threshold = 1
@@ -38,12 +40,12 @@ package struct InputPacer: Sendable {
         guard elapsed >= Self.window else { return false }
         let share = Self.patience / elapsed
         let isBusy = threshold > 1 || Double(reads) * share >= Self.manyReads
-        let half = Int(Double(octets) * share) / 2
+        let wanted = Int(Double(octets) * share * Self.portion)
         (windowStart, reads, octets) = (now, 0, 0)
-        guard isBusy, half >= Self.smallestThreshold else { return set(1) }
+        guard isBusy, wanted >= Self.smallestThreshold else { return set(1) }
         // Small changes are not worth a call of the kernel.
-        guard half > 2 * threshold || 2 * half < threshold else { return false }
-        return set(min(half, Self.largestThreshold))
+        guard wanted > 2 * threshold || 2 * wanted < threshold else { return false }
+        return set(min(wanted, Self.largestThreshold))
     }
 
     /// Notes that nothing had come when the patience ended: what comes next is read at once.

@@ -25,11 +25,11 @@ import Testing
         }
     }
 
-    @Test("Lets half of what comes within its patience gather, when small pieces come without pause") func busy() {
+    @Test("Lets most of what comes within its patience gather, when small pieces come without pause") func busy() {
         var pacer = InputPacer(now: start)
         flow(1755, every: .microseconds(20), in: &pacer)
         // 20 pieces in 400 µs, measured over a millisecond.
-        #expect(abs(pacer.threshold - 10 * 1755) <= 1755)
+        #expect(abs(pacer.threshold - 16 * 1755) <= 1755)
     }
 
     @Test("Follows the flow once it changes by half or double, up to a bound") func follows() {
@@ -39,7 +39,7 @@ import Testing
         flow(2000, every: .microseconds(20), in: &pacer, from: .milliseconds(2))
         #expect(pacer.threshold == before)
         flow(500_000, every: .microseconds(100), in: &pacer, from: .milliseconds(4))
-        #expect(pacer.threshold == 128 << 10)
+        #expect(pacer.threshold == 384 << 10)
         flow(1000, every: .microseconds(400), in: &pacer, from: .milliseconds(6))
         #expect(pacer.threshold == 1)
     }

@@ -132,7 +132,10 @@ final class PublishBatch: Sendable {
     /// What became of each; `otherwise` stands for those that nothing is known of.
     func results(otherwise: AMQPError) -> [Result<Void, AMQPError>] {
         state.withLock { state in
-            state.isFinished.indices.map { index in
+            if state.missing == 0, state.failures.isEmpty {
+                return Array(repeating: .success(()), count: messages.count)
+            }
+            return state.isFinished.indices.map { index in
                 if let error = state.failures[index] { return .failure(error) }
                 return state.isFinished[index] ? .success(()) : .failure(otherwise)
             }

@@ -5,6 +5,12 @@ extension [UInt8] {
         Swift.withUnsafeBytes(of: value.bigEndian) { append(contentsOf: $0) }
     }
 
+    /// Appends octets that their owner keeps: without a reference taken for the moment, as many messages are small.
+    @inline(__always)
+    mutating func appendOctets(_ octets: [UInt8]) {
+        octets.withUnsafeBufferPointer { append(contentsOf: $0) }
+    }
+
     mutating func appendShortString(_ text: String) throws(FrameError) {
         // An octet that is not UTF-8 stands as a scalar of four.
         guard text.utf8.count <= 4 * ShortString.maximumOctets else {

@@ -114,7 +114,7 @@ package enum FrameEncoder {
 
     package static func body(_ octets: [UInt8], channel: UInt16, into output: inout [UInt8]) {
         bodyStart(octets: octets.count, channel: channel, into: &output)
-        output += octets
+        output.appendOctets(octets)
         output.append(FrameDecoder.endOctet)
     }
 

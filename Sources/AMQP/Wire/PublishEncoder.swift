@@ -44,7 +44,7 @@ package struct PublishEncoder: Sendable {
         let size = frames.count - method.count
         guard size <= maximumFrameSize else { throw .headersTooLarge(octets: size, limit: maximumFrameSize) }
         let start = output.count
-        output += frames
+        output.appendOctets(frames)
         output.patch(UInt64(message.body.count), at: start + method.count + Self.sizeOffset)
     }
 
