@@ -103,7 +103,7 @@ struct RedisWaitingTests {
         let handles = (0..<600).map { _ in app.handle(uniqueTask(), returning: Int.self) }
         let sum = Task {
             var sum = 0
-            for try await done in app.results(of: handles, within: .seconds(20)) { sum += try done.value() }
+            for try await done in app.results(of: handles, within: .seconds(60)) { sum += try done.value() }
             return sum
         }
         try await eventually("all are listened to") { backend.poller.watchedCount == handles.count }
