@@ -118,6 +118,7 @@ extension AMQPConnection: ByteStreamHandler {
         return true
     }
 
+    /// Leaves the run that was taken with its consumer, and the run empty for the next.
     private func deliverRun(on core: ChannelCore) throws(FrameError) {
         guard let tag = run.consumerTag else { return }
         run.consumerTag = nil
