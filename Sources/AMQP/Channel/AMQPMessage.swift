@@ -44,7 +44,7 @@ public struct DeliveryTag: Hashable, Sendable {
 /// A message that the broker delivered, on loan until it is settled.
 public struct AMQPDelivery: Hashable, Sendable {
     /// Settles this delivery on the channel that it came from.
-    public let tag: DeliveryTag
+    public internal(set) var tag: DeliveryTag
     /// Whether it was delivered before, to anyone.
     public let isRedelivered: Bool
     /// The exchange to which it was published.

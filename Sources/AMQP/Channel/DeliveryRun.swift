@@ -5,9 +5,7 @@ package struct DeliveryRun: Sendable {
     package var deliveries = DeliveryBuffer()
 
     package init() {}
-}
 
-extension DeliveryRun {
     /// Whether a delivery continues the run.
     func mayBegin(_ deliver: Method.BasicDeliver) -> Bool {
         guard let consumerTag else { return true }
@@ -32,17 +30,9 @@ extension DeliveryRun {
     /// Leaves the deliveries without a number by which to settle them.
     mutating func removeNumbers() {
         for _ in 0..<deliveries.count {
-            guard let delivery = deliveries.popFirst() else { return }
-            deliveries.append(
-                AMQPDelivery(
-                    tag: DeliveryTag(number: 0, instance: delivery.tag.instance),
-                    isRedelivered: delivery.isRedelivered,
-                    exchange: delivery.exchange,
-                    routingKey: delivery.routingKey,
-                    properties: delivery.properties,
-                    body: delivery.body
-                )
-            )
+            guard var delivery = deliveries.popFirst() else { return }
+            delivery.tag = DeliveryTag(number: 0, instance: delivery.tag.instance)
+            deliveries.append(delivery)
         }
     }
 }
