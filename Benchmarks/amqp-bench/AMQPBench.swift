@@ -14,7 +14,9 @@ import Glibc
         }
         let bench = AMQPBench(settings: settings, uri: try AMQPURI(url))
         switch settings.measure {
-        case "publish": try await bench.publish { try await bench.publishAtOnce(on: $0) }
+        case "publish":
+            let messages = Array(repeating: settings.message, count: settings.count)
+            try await bench.publish { try await bench.publishAtOnce(messages, on: $0) }
         case "publish-batches": try await bench.publish { try await bench.publishByBatches(on: $0) }
         case "publish-tasks": try await bench.publish { try await bench.publishByTasks(on: $0) }
         case "transactions": try await bench.publish { try await bench.publishInTransactions(on: $0) }
@@ -105,8 +107,7 @@ import Glibc
     }
 
     /// One call with all messages, which slides through the window like the loop of the C program.
-    private func publishAtOnce(on channel: AMQPChannel) async throws {
-        let messages = Array(repeating: settings.message, count: settings.count)
+    private func publishAtOnce(_ messages: [AMQPMessage], on channel: AMQPChannel) async throws {
         for result in await channel.publish(messages) { try result.get() }
     }
 

@@ -19,8 +19,8 @@ package protocol ByteStreamHandler: AnyObject, Sendable {
 
 /// A connected TCP or Unix-socket stream, confined to its event loop.
 ///
-/// Everything written during one turn of the loop leaves in one `writev`. Input is handed over in place, from the
-/// receive buffer. Both directions are bounded: input grows to `Limits.input` while the owner takes nothing; output is
+/// What is written during one turn of the loop leaves together in one `writev` at its end, but for small writes that fill
+/// a chunk, which leaves at once. Input is handed over in place, from the receive buffer. Both directions are bounded: input grows to `Limits.input` while the owner takes nothing; output is
 /// reported unwritable past `Limits.highWatermark`, and the owner makes its callers wait.
 ///
 // Soundness of @unchecked Sendable: every member is used on the loop's thread only; the entry points check it.
@@ -107,7 +107,8 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
 
     // MARK: Output
 
-    /// Queues octets by encoding them straight into the output buffer; they leave at the end of this turn.
+    /// Queues octets by encoding them straight into the output buffer; they leave at the end of this turn, or when they
+    /// are many.
     package func write(_ encode: (inout [UInt8]) -> Void) {
         loop.preconditionOnLoop()
         guard state == .open else { return }
@@ -115,7 +116,9 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
         let last = chunks.count - 1
         let before = chunks[last].count
         encode(&chunks[last])
+        let isFull = chunks[last].count >= Self.chunkSize
         didQueue(chunks[last].count - before)
+        if isFull { sendEarly() }
     }
 
     /// Queues octets without copying them when they are many.
@@ -167,6 +170,19 @@ package final class ByteStream: EventLoop.Source, @unchecked Sendable {
         let failure = TransportError(system: error, "write to \(peer)")
         while state == .open, !isPaused, readAvailable() {}
         abort(failure)
+    }
+
+    /// Sends what is queued before the end of the turn: the peer can begin with it, and its storage serves for the next.
+    ///
+    /// Nobody is told anything, as the owner is in the middle of writing: a failure shows at the end of the turn as well.
+    private func sendEarly() {
+        guard tls == nil, isWritable, !interest.contains(.write) else { return }
+        let written = gatherAndWrite()
+        if written > 0 {
+            dropWritten(written)
+        } else if errno == EAGAIN {
+            wait(for: [.read, .write])
+        }
     }
 
     private func gatherAndWrite() -> Int {

@@ -40,7 +40,7 @@ import Testing
             peer.expect("confirm.select")
             peer.send(.confirmSelectOk, on: 1)
             for _ in 1...8 { peer.expect("basic.publish") }
-            // Seven are still out, which is more than three quarters of the window.
+            // Seven are still out.
             peer.send(.basicAck(.init(deliveryTag: 1, multiple: false)), on: 1)
             peer.expect("basic.publish")
             peer.send(.basicAck(.init(deliveryTag: 9, multiple: true)), on: 1)

@@ -67,6 +67,32 @@ import Testing
         #expect(try output == fresh(message("a", .full)))
     }
 
+    @Test("A run ends before a publish that cannot be encoded, of which nothing is written")
+    func run() throws {
+        var unencodable = BasicProperties()
+        unencodable.messageID = String(repeating: "k", count: 256)
+        var messages = (0..<6).map { message("a", .full, body: $0) }
+        messages[4].properties = unencodable
+        var encoder = PublishEncoder(channel: 3)
+        var output: [UInt8] = [1]
+        let written = encoder.encode(messages, 1..<4, maximumFrameSize: 4096, into: &output)
+        #expect(written.end == 4)
+        #expect(written.failure == nil)
+        var expected: [UInt8] = [1]
+        for message in messages[1..<4] {
+            expected += try fresh(message)
+            FrameEncoder.body(message.body, channel: 3, into: &expected)
+        }
+        #expect(output == expected)
+        let refused = encoder.encode(messages, 4..<6, maximumFrameSize: 4096, into: &output)
+        #expect(refused.end == 4)
+        #expect(refused.failure == .shortStringTooLong(octets: 256))
+        #expect(output == expected)
+        // An empty body has no frame.
+        #expect(encoder.encode(messages, 0..<1, maximumFrameSize: 4096, into: &output).failure == nil)
+        #expect(try output == expected + fresh(messages[0]))
+    }
+
     @Test("Deliveries read the same however much they resemble each other")
     func deliveries() throws {
         var decoder = DeliverDecoder()

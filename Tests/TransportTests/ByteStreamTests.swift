@@ -27,6 +27,8 @@ final class Recorder: ByteStreamHandler {
     func writabilityChanged(_ isWritable: Bool) { change { $0.writability.append(isWritable) } }
     func closed(_ reason: TransportError) { change { $0.end = reason } }
 
+    var now: Seen { seen.withLock { $0 } }
+
     func wait(until condition: @escaping @Sendable (Seen) -> Bool) async -> Seen {
         await withCheckedContinuation { continuation in
             waiters.withLock { $0.append((condition, continuation)) }

@@ -72,8 +72,7 @@ final class ChannelCore {
     /// Methods that wait for the end of the body, encoded.
     var deferred: [UInt8] = []
     var isFlowActive = true
-    /// Whether publishes wait for a good part of the window to be confirmed.
-    var isWindowFull = false
+    /// The search for cancelled publishes that others wait for; see ``AMQPConnection/pump(_:)``.
     var windowTimer: TimerID?
     var sweep: (timer: TimerID, at: ContinuousClock.Instant)?
     private var lastConsumerNumber = 0

@@ -117,12 +117,14 @@ package struct ConfirmTracker<ID> {
                     if let slot = stragglers.removeValue(forKey: number) { settle(slot, isNack, into: &settled) }
                 }
             }
-            if last >= firstNumber {
-                for offset in 0...Int(last - firstNumber) { settle(offset, isNack, into: &settled) }
+            while firstNumber <= last, let first = slots.popFirst() {
+                firstNumber += 1
+                if first.isDue { settle(first, isNack, into: &settled) }
             }
         } else if number >= firstNumber {
             guard number < next, slots[Int(number - firstNumber)].isDue else { throw .unknownConfirmation(number) }
-            settle(Int(number - firstNumber), isNack, into: &settled)
+            settle(slots[Int(number - firstNumber)], isNack, into: &settled)
+            slots[Int(number - firstNumber)] = Slot()
         } else {
             guard let slot = stragglers.removeValue(forKey: number) else { throw .unknownConfirmation(number) }
             settle(slot, isNack, into: &settled)
@@ -131,13 +133,6 @@ package struct ConfirmTracker<ID> {
             _ = slots.popFirst()
             firstNumber += 1
         }
-    }
-
-    private mutating func settle(_ offset: Int, _ isNack: Bool, into settled: inout [Settled]) {
-        let slot = slots[offset]
-        guard slot.isDue else { return }
-        settle(slot, isNack, into: &settled)
-        slots[offset] = Slot()
     }
 
     private mutating func settle(_ slot: Slot, _ isNack: Bool, into settled: inout [Settled]) {

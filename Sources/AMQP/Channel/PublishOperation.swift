@@ -70,7 +70,7 @@ final class PublishBatch: Sendable {
     private struct State: Sendable {
         var isFinished: [Bool]
         var missing: Int
-        /// Of those that failed; an error is large and rare.
+        /// Of those that failed, which is rare.
         var failures: [Int: AMQPError] = [:]
     }
 

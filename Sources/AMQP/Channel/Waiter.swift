@@ -6,32 +6,10 @@ internal import Synchronization
 final class Waiter<Value: Sendable>: Sendable {
     typealias Outcome = Result<Value, AMQPError>
 
-    /// An error is large and rare: with a reference in its place, answers are small.
-    private enum Answer: Sendable {
-        case value(Value)
-        case error(Box)
-
-        init(_ outcome: Outcome) {
-            self =
-                switch outcome {
-                case .success(let value): .value(value)
-                case .failure(let error): .error(Box(error))
-                }
-        }
-    }
-
-    private final class Box: Sendable {
-        let error: AMQPError
-
-        init(_ error: AMQPError) {
-            self.error = error
-        }
-    }
-
     private enum State: Sendable {
         case idle
         case waiting(UnsafeContinuation<Void, Never>)
-        case finished(Answer)
+        case finished(Outcome)
         case delivered
     }
 
@@ -56,10 +34,10 @@ final class Waiter<Value: Sendable>: Sendable {
         let (isFirst, continuation): (Bool, UnsafeContinuation<Void, Never>?) = state.withLock { state in
             switch state {
             case .idle:
-                state = .finished(Answer(outcome))
+                state = .finished(outcome)
                 return (true, nil)
             case .waiting(let continuation):
-                state = .finished(Answer(outcome))
+                state = .finished(outcome)
                 return (true, continuation)
             case .finished, .delivered:
                 return (false, nil)
@@ -99,17 +77,14 @@ final class Waiter<Value: Sendable>: Sendable {
         } onCancel: {
             finish(.failure(AMQPError(.cancelled, "waiting for \(what) was cancelled", isOutcomeUnknown: true)))
         }
-        switch take() {
-        case .value(let value): return value
-        case .error(let box): throw box.error
-        }
+        return try take().get()
     }
 
-    private func take() -> Answer {
+    private func take() -> Outcome {
         state.withLock { state in
-            guard case .finished(let answer) = state else { preconditionFailure("a waiter goes on with its answer") }
+            guard case .finished(let outcome) = state else { preconditionFailure("a waiter goes on with its answer") }
             state = .delivered
-            return answer
+            return outcome
         }
     }
 }

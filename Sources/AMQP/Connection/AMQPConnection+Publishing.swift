@@ -76,30 +76,18 @@ extension AMQPConnection {
         return true
     }
 
-    /// A window with room opens after this time even if less than a quarter of it is free.
-    ///
-    /// Cancelled publishes make room then, too, however few: not at once, as each search looks at the whole window.
-    private static let windowPatience = Duration.milliseconds(10)
-
     /// Whether one more publish may be unconfirmed.
-    ///
-    /// A window that was full opens when a quarter of it is free: a broker takes messages in large batches for less than
-    /// in small ones. It need not wait for confirmations that may not come: of a queue without a majority, say.
     private func hasRoom(_ core: ChannelCore) -> Bool {
-        guard let outstanding = core.confirms?.outstanding else { return true }
-        let window = max(1, options.publishWindow)
-        if outstanding >= window {
-            core.isWindowFull = true
-            if core.cancelledInWindow > 0, !core.waiting.isEmpty { openWindowSoon(core) }
-        } else if outstanding <= window - window / 4 {
-            core.isWindowFull = false
-        } else if core.isWindowFull, !core.waiting.isEmpty {
-            openWindowSoon(core)
-        }
-        return !core.isWindowFull
+        guard let outstanding = core.confirms?.outstanding, outstanding >= max(1, options.publishWindow)
+        else { return true }
+        if core.cancelledInWindow > 0, !core.waiting.isEmpty { forgetCancelledSoon(core) }
+        return false
     }
 
-    private func openWindowSoon(_ core: ChannelCore) {
+    /// How long cancelled publishes may keep others out of a full window: each search for them looks at all of it.
+    private static let windowPatience = Duration.milliseconds(10)
+
+    private func forgetCancelledSoon(_ core: ChannelCore) {
         guard core.windowTimer == nil else { return }
         let (number, instance) = (core.number, core.instance)
         core.windowTimer = loop.schedule(after: Self.windowPatience) { [weak self] in
@@ -107,7 +95,6 @@ extension AMQPConnection {
                 guard let core = connection.channels[number], core.instance == instance else { return }
                 core.windowTimer = nil
                 connection.forgetCancelledInWindow(core)
-                core.isWindowFull = false
                 connection.pump(core)
             }
         }
@@ -129,17 +116,14 @@ extension AMQPConnection {
             ), batch.isOpen(run)
         else { return false }
         hasSent = true
-        var written = run.lowerBound
-        var failure: FrameError?
+        var (written, failure) = (run.lowerBound, FrameError?.none)
         stream.write { output in
-            do throws(FrameError) {
-                for index in run {
-                    try encodeWhole(batch.messages[index], on: core, into: &output)
-                    written = index + 1
-                }
-            } catch {
-                failure = error
-            }
+            (written, failure) = core.publishEncoder.encode(
+                batch.messages,
+                run,
+                maximumFrameSize: decoder.maximumFrameSize,
+                into: &output
+            )
         }
         core.confirms?.published(contentsOf: (run.lowerBound..<written).lazy.map { .part(of: batch, index: $0) })
         core.waiting.dropRun(written - run.lowerBound + (failure == nil ? 0 : 1))
@@ -153,32 +137,6 @@ extension AMQPConnection {
     }
 
     private var largestCopiedBody: Int { min(Self.smallBody, decoder.maximumFrameSize - FrameDecoder.overhead) }
-
-    /// Appends a message with a small body, or nothing.
-    private func encodeWhole(
-        _ message: AMQPMessage,
-        on core: ChannelCore,
-        into output: inout [UInt8]
-    ) throws(FrameError) {
-        try encodeMethodAndHeader(message, on: core, into: &output)
-        if !message.body.isEmpty { FrameEncoder.body(message.body, channel: core.number, into: &output) }
-    }
-
-    /// Appends what precedes a body, or nothing.
-    private func encodeMethodAndHeader(
-        _ message: AMQPMessage,
-        on core: ChannelCore,
-        into output: inout [UInt8]
-    ) throws(FrameError) {
-        let start = output.count
-        do throws(FrameError) {
-            try core.publishEncoder.encode(message, maximumFrameSize: decoder.maximumFrameSize, into: &output)
-        } catch {
-            // Half a message must not stay in the output.
-            output.removeSubrange(start...)
-            throw error
-        }
-    }
 
     private func publish(_ operation: PublishOperation, on core: ChannelCore) {
         if core.confirms == nil, !operation.endsWhenSent {
@@ -202,13 +160,16 @@ extension AMQPConnection {
         hasSent = true
         let (message, channel) = (operation.message, core.number)
         let body = message.body
+        let limit = decoder.maximumFrameSize
         let isCopied = body.count <= largestCopiedBody
-        let fitsOneFrame = body.count <= decoder.maximumFrameSize - FrameDecoder.overhead
+        let fitsOneFrame = body.count <= limit - FrameDecoder.overhead
         var failure: FrameError?
         stream.write { output in
             do throws(FrameError) {
-                guard !isCopied else { return try encodeWhole(message, on: core, into: &output) }
-                try encodeMethodAndHeader(message, on: core, into: &output)
+                guard !isCopied else {
+                    return try core.publishEncoder.encodeWhole(message, maximumFrameSize: limit, into: &output)
+                }
+                try core.publishEncoder.encode(message, maximumFrameSize: limit, into: &output)
                 if fitsOneFrame { FrameEncoder.bodyStart(octets: body.count, channel: channel, into: &output) }
             } catch {
                 failure = error
@@ -225,14 +186,24 @@ extension AMQPConnection {
     }
 
     func confirmed(_ tag: UInt64, multiple: Bool, isNack: Bool, on core: ChannelCore) throws(FrameError) {
-        core.settled.removeAll(keepingCapacity: true)
         guard core.confirms != nil else { throw .unknownConfirmation(tag) }
+        let isFirst = core.settled.isEmpty
         try core.confirms?.confirmed(upTo: tag, multiple: multiple, isNack: isNack, into: &core.settled)
-        finish(core.settled)
-        pump(core)
+        if isFirst, !core.settled.isEmpty { channelsWithConfirmations.append(core) }
     }
 
-    /// Tells callers what became of their messages.
+    /// Tells callers of all that a read has confirmed, and fills the room that this has made.
+    func finishConfirmed() {
+        guard !channelsWithConfirmations.isEmpty else { return }
+        for core in channelsWithConfirmations {
+            // The broker may have nothing left to do; callers have time.
+            pump(core)
+            finish(core.settled)
+            core.settled.removeAll(keepingCapacity: true)
+        }
+        channelsWithConfirmations.removeAll(keepingCapacity: true)
+    }
+
     private func finish(_ settled: [ConfirmTracker<PublishOperation>.Settled]) {
         var next = 0
         while next < settled.count {

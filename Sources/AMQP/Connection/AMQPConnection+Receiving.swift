@@ -24,6 +24,7 @@ extension AMQPConnection: ByteStreamHandler {
         guard !hasEnded else { return bytes.count }
         heartbeat?.received(now: .now)
         var offset = 0
+        defer { finishConfirmed() }
         do throws(FrameError) {
             if machine.awaitsFirstFrame, bytes.first != FrameType.method.rawValue {
                 guard let name = FrameDecoder.foreignProtocol(bytes) else { return 0 }

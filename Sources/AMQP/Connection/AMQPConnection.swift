@@ -49,6 +49,7 @@ public actor AMQPConnection {
     /// Storage that is used again and again.
     var run = DeliveryRun()
     var consumersWithArrivals: [(ChannelCore, ChannelCore.Consumer)] = []
+    var channelsWithConfirmations: [ChannelCore] = []
     /// How many channels are in the middle of a body.
     var unsentBodies = 0
     /// The channel that had the last turn to publish.

@@ -84,19 +84,50 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
     }
 
     /// What kind of failure it is.
-    public let code: Code
+    public var code: Code { details.code }
     /// What was attempted, where, and what the server answered; never a credential.
-    public let message: String
+    public var message: String { details.message }
     /// The server's reply code, when a reply of the server is the cause.
-    public let replyCode: UInt16?
+    public var replyCode: UInt16? { details.replyCode }
     /// What the broker said, when it closed the channel or the connection.
-    public let reply: ServerReply?
+    public var reply: ServerReply? { details.reply }
     /// What came back, when a mandatory message did.
-    public let returned: ReturnedMessage?
+    public var returned: ReturnedMessage? { details.returned }
     /// The cause in a lower layer, if there is one.
-    public let underlying: (any Error)?
+    public var underlying: (any Error)? { details.underlying }
     /// Whether a publish that failed with this may have reached the broker all the same.
-    public let isOutcomeUnknown: Bool
+    public var isOutcomeUnknown: Bool { details.isOutcomeUnknown }
+
+    /// By reference, so that the result of each publish of a batch, which mostly has none, takes a word.
+    private let details: Details
+
+    private final class Details: Sendable {
+        let code: Code
+        let message: String
+        let replyCode: UInt16?
+        let reply: ServerReply?
+        let returned: ReturnedMessage?
+        let underlying: (any Error)?
+        let isOutcomeUnknown: Bool
+
+        init(
+            _ code: Code,
+            _ message: String,
+            _ replyCode: UInt16?,
+            _ reply: ServerReply?,
+            _ returned: ReturnedMessage?,
+            _ underlying: (any Error)?,
+            _ isOutcomeUnknown: Bool
+        ) {
+            self.code = code
+            self.message = message
+            self.replyCode = replyCode
+            self.reply = reply
+            self.returned = returned
+            self.underlying = underlying
+            self.isOutcomeUnknown = isOutcomeUnknown
+        }
+    }
 
     package init(
         _ code: Code,
@@ -107,13 +138,7 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
         reply: ServerReply? = nil,
         returned: ReturnedMessage? = nil
     ) {
-        self.code = code
-        self.message = message
-        self.replyCode = replyCode
-        self.underlying = underlying
-        self.isOutcomeUnknown = isOutcomeUnknown
-        self.reply = reply
-        self.returned = returned
+        details = Details(code, message, replyCode, reply, returned, underlying, isOutcomeUnknown)
     }
 
     /// What went wrong with TLS, if that is the cause.

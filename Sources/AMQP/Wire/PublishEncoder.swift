@@ -19,11 +19,56 @@ package struct PublishEncoder: Sendable {
         self.channel = channel
     }
 
-    /// Appends the `publish` method and the content header of one message; the body frames follow.
+    /// Appends messages whose bodies fit into a frame each, up to the first that cannot be encoded.
+    ///
+    /// - Returns: The index of that one and what is wrong with it; the end of the run if there is none.
+    package mutating func encode(
+        _ messages: [AMQPMessage],
+        _ run: Range<Int>,
+        maximumFrameSize: Int,
+        into output: inout [UInt8]
+    ) -> (end: Int, failure: FrameError?) {
+        let messages = messages.span
+        for index in run {
+            do throws(FrameError) {
+                try encodeWhole(messages[index], maximumFrameSize: maximumFrameSize, into: &output)
+            } catch {
+                return (index, error)
+            }
+        }
+        return (run.upperBound, nil)
+    }
+
+    /// Appends a message whose body fits into a frame, or nothing.
+    package mutating func encodeWhole(
+        _ message: AMQPMessage,
+        maximumFrameSize: Int,
+        into output: inout [UInt8]
+    ) throws(FrameError) {
+        try encode(message, maximumFrameSize: maximumFrameSize, into: &output)
+        if !message.body.isEmpty { FrameEncoder.body(message.body, channel: channel, into: &output) }
+    }
+
+    /// Appends the `publish` method and the content header of one message, or nothing; the body frames follow.
     package mutating func encode(
         _ message: AMQPMessage,
         maximumFrameSize: Int,
         into output: inout [UInt8]
+    ) throws(FrameError) {
+        let start = output.count
+        do throws(FrameError) {
+            try append(message, maximumFrameSize, to: &output)
+        } catch {
+            // Half a message must not stay in the output.
+            output.removeSubrange(start...)
+            throw error
+        }
+    }
+
+    private mutating func append(
+        _ message: AMQPMessage,
+        _ maximumFrameSize: Int,
+        to output: inout [UInt8]
     ) throws(FrameError) {
         let hasSameMethod =
             !method.isEmpty && message.isMandatory == isMandatory && message.routingKey.hasSameOctets(as: routingKey)
