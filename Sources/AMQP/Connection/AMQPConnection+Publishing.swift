@@ -204,6 +204,7 @@ extension AMQPConnection {
         channelsWithConfirmations.removeAll(keepingCapacity: true)
     }
 
+    /// Tells callers what became of their messages.
     private func finish(_ settled: [ConfirmTracker<PublishOperation>.Settled]) {
         var next = 0
         while next < settled.count {
