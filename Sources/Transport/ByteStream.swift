@@ -20,8 +20,9 @@ package protocol ByteStreamHandler: AnyObject, Sendable {
 /// A connected TCP or Unix-socket stream, confined to its event loop.
 ///
 /// What is written during one turn of the loop leaves together in one `writev` at its end, but for small writes that fill
-/// a chunk, which leaves at once. Input is handed over in place, from the receive buffer. Both directions are bounded: input grows to `Limits.input` while the owner takes nothing; output is
-/// reported unwritable past `Limits.highWatermark`, and the owner makes its callers wait.
+/// a chunk, which leaves at once. Input is handed over in place, from the receive buffer. Both directions are bounded:
+/// input grows to `Limits.input` while the owner takes nothing; output is reported unwritable past
+/// `Limits.highWatermark`, and the owner makes its callers wait.
 ///
 // Soundness of @unchecked Sendable: every member is used on the loop's thread only; the entry points check it.
 package final class ByteStream: EventLoop.Source, @unchecked Sendable {

@@ -16,6 +16,12 @@ import Testing
         (0..<50).map { UInt8(truncatingIfNeeded: number &* 31 &+ $0) }
     }
 
+    private func expectPieces(_ count: Int, at peer: Int32) {
+        var received = [UInt8](repeating: 0, count: 50 * count)
+        #expect(recv(peer, &received, received.count, Int32(MSG_WAITALL)) == received.count)
+        #expect(received == (0..<count).flatMap(piece))
+    }
+
     @Test("A full chunk leaves before the end of the turn, and what is short of one at its end")
     func fullChunk() async throws {
         let (stream, peer) = try pair()
@@ -31,9 +37,7 @@ import Testing
         #expect(Array(pending[..<1310]) == (1...1310).map { $0 * 50 })
         #expect(pending[1310] == 0)
         #expect(pending.last == 689 * 50)
-        var received = [UInt8](repeating: 0, count: 100_000)
-        #expect(recv(peer, &received, received.count, Int32(MSG_WAITALL)) == received.count)
-        #expect(received == (0..<2000).flatMap(piece))
+        expectPieces(2000, at: peer)
         await stream.onLoop { $0.abort(TransportError(.closed, "done")) }
         close(peer)
     }
@@ -48,9 +52,7 @@ import Testing
             return stream.isWritable
         }
         #expect(!isWritable)
-        var received = [UInt8](repeating: 0, count: 3_000_000)
-        #expect(recv(peer, &received, received.count, Int32(MSG_WAITALL)) == received.count)
-        #expect(received == (0..<60_000).flatMap(piece))
+        expectPieces(60_000, at: peer)
         #expect(await recorder.wait { $0.writability.count == 2 }.writability == [false, true])
         await stream.onLoop { $0.abort(TransportError(.closed, "done")) }
         close(peer)
